@@ -1,0 +1,297 @@
+//! Map types: what the daemon writes and the XDP program reads.
+//!
+//! Every type is `repr(C)` without implicit padding, `bool` or enum (the derives refuse them), because hash keys are
+//! compared byte by byte and a padded key would never be found again. The layout changes only together with
+//! [`ABI_VERSION`], which names the pin directory, so no process ever opens maps it cannot read (invariant 8).
+
+use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
+
+/// Version of the layout of every map and of the order of [`crate::verdict::Verdict`].
+pub const ABI_VERSION: u32 = 1;
+
+/// Names of the pinned maps; the pin file of a map has its name.
+pub const MAP_NAMES: [&str; 14] = [
+    "INBOUND",
+    "OUTBOUND",
+    "COUNTERS",
+    "VERDICTS",
+    "LINKS",
+    "EGRESS",
+    "VPCS",
+    "PREFIXES",
+    "OWN",
+    "CONNECTED",
+    "UNREACHABLE",
+    "SETTINGS",
+    "BUCKETS",
+    "EVENTS",
+];
+
+macro_rules! map_types {
+    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* })*) => {
+        $(
+            $(#[$meta])*
+            #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
+            #[repr(C)]
+            pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+        )*
+
+        /// Size and field offsets of every map type, for the layout snapshot.
+        #[cfg(any(test, feature = "user"))]
+        pub fn layout() -> Vec<(&'static str, usize, Vec<(&'static str, usize)>)> {
+            vec![$((
+                stringify!($name),
+                size_of::<$name>(),
+                vec![$((stringify!($field), core::mem::offset_of!($name, $field)),)*],
+            ),)*]
+        }
+
+        // SAFETY: each type is `repr(C)`, and the zerocopy derives have proved that it has no padding and that every
+        // bit pattern is a value of it, which is all that `Pod` asks for.
+        $(#[cfg(feature = "user")] unsafe impl aya::Pod for $name {})*
+    };
+}
+
+/// An Internet address from a pool, in wire order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(transparent)]
+pub struct PublicAddr(pub [u8; 4]);
+
+/// What an instance's NIC carries, unique only inside its VPC, in wire order.
+#[derive(
+    Clone, Copy, Debug, Default, PartialEq, Eq, Hash, PartialOrd, Ord, FromBytes, IntoBytes, KnownLayout, Immutable,
+)]
+#[repr(transparent)]
+pub struct PrivateAddr(pub [u8; 4]);
+
+// SAFETY: transparent over `[u8; 4]`, which is plain data.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for PublicAddr {}
+// SAFETY: transparent over `[u8; 4]`, which is plain data.
+#[cfg(feature = "user")]
+unsafe impl aya::Pod for PrivateAddr {}
+
+impl PublicAddr {
+    /// No public address: the value of an `OUTBOUND` entry of an instance that has none.
+    pub const NONE: PublicAddr = PublicAddr([0; 4]);
+}
+
+map_types! {
+    /// Key of `OUTBOUND` and, with `vpc` 0 for "reachable from every link", of `OWN`.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub struct PrivateKey {
+        /// Number of the VPC, from its name; see [`vpc_number`]. Never 0 for an instance.
+        pub vpc: u32,
+        /// Address inside that VPC.
+        pub address: PrivateAddr,
+    }
+
+    /// Value of `INBOUND`, keyed by [`PublicAddr`]: whose the public address is.
+    pub struct Inbound {
+        /// The instance's private address.
+        pub private: PrivateAddr,
+        /// The instance's VPC.
+        pub vpc: u32,
+        /// Index of the address's counters.
+        pub slot: u32,
+    }
+
+    /// Value of `OUTBOUND`, keyed by [`PrivateKey`]: every instance is here, with a public address or without.
+    pub struct Outbound {
+        /// The public address, or [`PublicAddr::NONE`].
+        pub public: PublicAddr,
+        /// Index of the address's counters; meaningless without a public address.
+        pub slot: u32,
+    }
+
+    /// Value of `COUNTERS`, per CPU: packets and IP total-length bytes of one public address.
+    pub struct AddressCounters {
+        /// Packets towards the instance.
+        pub packets_in: u64,
+        /// Bytes towards the instance.
+        pub bytes_in: u64,
+        /// Packets from the instance.
+        pub packets_out: u64,
+        /// Bytes from the instance.
+        pub bytes_out: u64,
+    }
+
+    /// Value of `VERDICTS`, per CPU, indexed by [`crate::verdict::Verdict`].
+    pub struct VerdictCounter {
+        /// Packets with this verdict.
+        pub packets: u64,
+        /// Their bytes as frames on the wire.
+        pub bytes: u64,
+    }
+
+    /// Key of `LINKS`: how a frame arrives. A missing tag is 0.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub struct LinkKey {
+        /// Index of the interface the program runs on.
+        pub ifindex: u32,
+        /// VLAN id of the outer (or only) tag.
+        pub outer: u16,
+        /// VLAN id of the inner tag.
+        pub inner: u16,
+    }
+
+    /// Value of `LINKS`: an uplink or downlink as the program meets it.
+    pub struct Link {
+        /// [`SIDE_UPLINK`] or [`SIDE_DOWNLINK`].
+        pub side: u32,
+        /// VPC of a downlink; 0 on an uplink.
+        pub vpc: u32,
+        /// Interface whose routing applies to what arrives here: the VLAN sub-interface where the host has one.
+        pub fib_ifindex: u32,
+        /// The gateway's own address here, the source of its ICMP errors; 0.0.0.0 where it has none to show.
+        pub address: [u8; 4],
+        /// MAC address of the interface.
+        pub mac: [u8; 6],
+        /// Zero.
+        pub reserved: [u8; 2],
+    }
+
+    /// Key of `EGRESS`: where the kernel's route leads, and for whom.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub struct EgressKey {
+        /// Interface named by the FIB.
+        pub fib_ifindex: u32,
+        /// VPC of a downlink; 0 on an uplink.
+        pub vpc: u32,
+    }
+
+    /// Value of `EGRESS`: how a frame leaves.
+    pub struct Egress {
+        /// Interface to transmit by.
+        pub ifindex: u32,
+        /// VLAN id of the outer (or only) tag, 0 for none.
+        pub outer: u16,
+        /// VLAN id of the inner tag, 0 for none.
+        pub inner: u16,
+    }
+
+    /// Value of `VPCS`, keyed by VPC number.
+    pub struct Vpc {
+        /// The only downlink's interface for routing, or 0 where several downlinks share the VPC and the FIB chooses.
+        pub fib_ifindex: u32,
+        /// Length of `name` in use.
+        pub name_length: u32,
+        /// Name as the operator wrote it, for readers of the pinned maps.
+        pub name: [u8; 32],
+    }
+
+    /// Data part of an LPM key of `CONNECTED`: a prefix connected to a VPC's downlinks.
+    pub struct ConnectedKey {
+        /// VPC number, always matched in full.
+        pub vpc: u32,
+        /// Network address.
+        pub address: [u8; 4],
+    }
+
+    /// Key of `UNREACHABLE`: a next hop that does not answer ARP.
+    #[derive(Hash, PartialOrd, Ord)]
+    pub struct NextHopKey {
+        /// Interface named by the FIB.
+        pub fib_ifindex: u32,
+        /// Address of the next hop.
+        pub address: [u8; 4],
+    }
+
+    /// The only value of `SETTINGS`.
+    pub struct Settings {
+        /// The monitor is on until this time (`CLOCK_MONOTONIC` nanoseconds); 0 is off, and then no clock is read.
+        pub monitor_until: u64,
+        /// The monitor reports only packets that show this address before or after translation; 0.0.0.0 is all.
+        pub monitor_address: [u8; 4],
+        /// 1: the monitor reports only drops.
+        pub monitor_drops: u32,
+        /// 1: more than one VPC exists, so the kernel's own route must be compared before it is handed a packet.
+        pub check_handover: u32,
+        /// ICMP errors the gateway sends to one source: this many a second on average ...
+        pub icmp_errors_per_second: u32,
+        /// ... and this many at once.
+        pub icmp_error_burst: u32,
+        /// Reports of the monitor a second, on each CPU; its bucket counts the rest as refused.
+        pub monitor_per_second: u32,
+    }
+
+    /// Value of `BUCKETS`: state of a token bucket, as the virtual time of GCRA.
+    pub struct Bucket {
+        /// Theoretical arrival time of the next conforming event, `CLOCK_MONOTONIC` nanoseconds.
+        pub next: u64,
+        /// Events refused so far.
+        pub refused: u64,
+    }
+
+    /// A packet as the program judged it, for the monitor.
+    pub struct Event {
+        /// `CLOCK_MONOTONIC` nanoseconds.
+        pub time: u64,
+        /// Interface the packet came by.
+        pub ifindex: u32,
+        /// Index of the verdict.
+        pub verdict: u32,
+        /// VPC of the downlink it came by or was translated for, 0 where there is none.
+        pub vpc: u32,
+        /// IP total length, or the frame's length where it is not IPv4.
+        pub length: u32,
+        /// Addresses as it arrived.
+        pub source: [u8; 4],
+        /// Addresses as it arrived.
+        pub destination: [u8; 4],
+        /// Addresses as it left; zero where it was not translated.
+        pub source_after: [u8; 4],
+        /// Addresses as it left; zero where it was not translated.
+        pub destination_after: [u8; 4],
+        /// Ports in wire order, or ICMP type and code, and identifier; zero where there are none.
+        pub source_port: [u8; 2],
+        /// See `source_port`.
+        pub destination_port: [u8; 2],
+        /// IP protocol number.
+        pub protocol: u8,
+        /// 1: IPv4 fields are filled.
+        pub is_ipv4: u8,
+        /// VLAN ids, outermost first, 0 for none.
+        pub outer: u16,
+        /// VLAN ids, outermost first, 0 for none.
+        pub inner: u16,
+        /// Zero.
+        pub reserved: [u8; 6],
+    }
+}
+
+/// [`Link::side`] of an interface towards the Internet.
+pub const SIDE_UPLINK: u32 = 1;
+/// [`Link::side`] of an interface towards the instances.
+pub const SIDE_DOWNLINK: u32 = 2;
+
+/// A counter index that names no counters.
+pub const NO_SLOT: u32 = u32::MAX;
+
+/// Flag in a value of `PREFIXES`: the range belongs to a pool. The longest prefix wins, so the daemon gives a nested
+/// range the flags of the ranges around it too.
+pub const PREFIX_POOL: u32 = 1;
+/// Flag in a value of `PREFIXES`: sources in the range are accepted on an uplink although they are martian.
+pub const PREFIX_MARTIAN_EXCEPTION: u32 = 2;
+
+/// Flag in a value of `PREFIXES`: one of the gateway's own addresses; `OWN` says from where it may be reached.
+pub const PREFIX_OWN: u32 = 4;
+
+/// Number of token buckets for ICMP errors. Senders share them by hash, so one sender's flood silences few others.
+pub const ICMP_BUCKETS: u32 = 1024;
+/// Number of token buckets of the monitor, one for a CPU, in `BUCKETS` behind those for ICMP errors.
+pub const MONITOR_BUCKETS: u32 = 256;
+
+/// Number of a VPC in the maps: FNV-1a of its name, never 0.
+///
+/// It follows from the name alone, so a restart with other downlinks configured never gives one VPC's number to
+/// another while packets flow. The daemon refuses two names with one number.
+pub fn vpc_number(name: &str) -> u32 {
+    let mut hash: u32 = 0x811c_9dc5;
+    for byte in name.bytes() {
+        hash = (hash ^ u32::from(byte)).wrapping_mul(0x0100_0193);
+    }
+    if hash == 0 { 1 } else { hash }
+}

@@ -1,0 +1,122 @@
+//! `cargo xtask test`: every test there is, inside out, with a summary.
+
+use anyhow::{Result, bail};
+
+use crate::build::{self, Profile};
+use crate::privilege;
+use crate::setup::{self, Need, Tools};
+use crate::step::Summary;
+
+/// The kernel tests: program vectors through the kernel's test run, the verifier, real traffic between namespaces.
+const KERNEL_TESTS: &str = "tests (kernel)";
+
+/// Build eipgate and run every test; the kernel tests need root.
+#[derive(clap::Args)]
+#[command(after_help = "\
+Examples:
+  cargo xtask test                          as root: everything; else all but the kernel tests, and it says so
+  cargo xtask test hairpin                  tests whose name contains `hairpin`
+  cargo xtask test hairpin -- --nocapture   with an option for the test binaries
+  cargo xtask test --long                   also the tests that take minutes
+
+With CI=true a test that cannot run is a failure.")]
+pub(crate) struct Args {
+    /// Run the long tests too (sets EIPGATE_LONG=1)
+    #[arg(long)]
+    long: bool,
+    /// Run only tests whose name contains this
+    filter: Option<String>,
+    /// Options for the test binaries
+    #[arg(last = true)]
+    options: Vec<String>,
+}
+
+impl Args {
+    /// What `ci` runs: everything, without the long tests.
+    pub(crate) fn everything() -> Self {
+        Self { long: false, filter: None, options: Vec::new() }
+    }
+
+    fn cargo<'a>(&'a self, target: &'a [&'a str]) -> Vec<&'a str> {
+        let mut args = vec!["test"];
+        args.extend(target);
+        args.extend(self.filter.as_deref());
+        if !self.options.is_empty() {
+            args.push("--");
+            args.extend(self.options.iter().map(String::as_str));
+        }
+        args
+    }
+}
+
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let tools = setup::ensure(need())?;
+    let summary = suites(args, &tools)?;
+    summary.print();
+    verdict(&summary)
+}
+
+/// What setup must have brought: the programs are for the kernel tests only.
+pub(crate) fn need() -> Need {
+    if privilege::missing_capabilities().is_empty() { Need::Run } else { Need::Build }
+}
+
+/// Fails where a part failed.
+pub(crate) fn verdict(summary: &Summary) -> Result<()> {
+    let failures = summary.failures();
+    if !failures.is_empty() {
+        bail!("failed: {}", failures.join(", "));
+    }
+    Ok(())
+}
+
+/// Runs all suites, also after one has failed.
+pub(crate) fn suites(args: &Args, tools: &Tools) -> Result<Summary> {
+    let mut summary = Summary::default();
+    let bin = build::binary(tools, "nat-userspace", "eipgate", Profile::Dev)?;
+    let mut suite = |name: &str, target: &[&str]| {
+        summary.part(name, || {
+            let mut cargo = tools.cargo(args.cargo(target))?.env("EIPGATE_BIN", &bin);
+            if args.long {
+                cargo = cargo.env("EIPGATE_LONG", "1");
+            }
+            cargo.run()
+        })
+    };
+    suite("nat-common", &["-p", "nat-common"]);
+    suite("nat-common, as userspace sees it", &["-p", "nat-common", "--features", "user"]);
+    suite("nat-userspace", &["-p", "nat-userspace"]);
+    suite("xtask", &["-p", "xtask"]);
+
+    let missing = privilege::missing_capabilities();
+    if missing.is_empty() {
+        suite(KERNEL_TESTS, &["-p", "tests"]);
+        return Ok(summary);
+    }
+    let why = format!("this process has no {}", missing.join(", no "));
+    if privilege::in_ci() {
+        summary.part(KERNEL_TESTS, || bail!("{why}, and CI must not skip them: run CI as root"));
+    } else {
+        suite("tests (compiled only)", &["-p", "tests", "--no-run"]);
+        println!(
+            "\n*** The kernel tests are SKIPPED: the program under the verifier and its packet vectors,\n\
+             *** the gateway between namespaces, restart and upgrade: {why}.\n\
+             *** To run them: {} test",
+            privilege::AS_ROOT
+        );
+        summary.skipped(KERNEL_TESTS, &why);
+    }
+    Ok(summary)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Args;
+
+    #[test]
+    fn filter_and_options_reach_cargo_in_its_order() {
+        let args = Args { long: false, filter: Some("hairpin".into()), options: vec!["--nocapture".into()] };
+        assert_eq!(args.cargo(&["-p", "tests"]), ["test", "-p", "tests", "hairpin", "--", "--nocapture"]);
+        assert_eq!(Args::everything().cargo(&["-p", "xtask"]), ["test", "-p", "xtask"]);
+    }
+}
