@@ -109,7 +109,7 @@ verdicts! {
         TunnelRoute = "tunnel-route", "The kernel's route leads into a lightweight tunnel, which XDP cannot take.";
         RouteError = "route-error", "The kernel's route look-up failed with an error.";
         WrongEgress = "wrong-egress", "The route leads to an interface that is no uplink, or not a downlink of the instance's VPC.";
-        KernelRouteDiffers = "kernel-route-differs", "The packet needed the kernel (next hop unknown or fragmentation), whose own route leads into another VPC.";
+        KernelRouteDiffers = "kernel-route-differs", "The packet needed the kernel (next hop unknown or fragmentation), whose own route leads into another VPC or misses the VLAN tags.";
         HeadersNotLinear = "headers-not-linear", "The driver put the Ethernet or IP header beyond the first buffer.";
         FrameResizeFailed = "frame-resize-failed", "No room to add or remove VLAN tags or to build a reply.";
         InternalError = "internal-error", "The program could not reach its own working memory, which is a bug.";

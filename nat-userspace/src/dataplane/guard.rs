@@ -1,0 +1,165 @@
+//! The second fence: nftables rules for whatever reaches the kernel when the program is not there to stop it.
+//!
+//! Links are denied by name and allowed by index. An interface that is deleted and made anew keeps its name and gets
+//! another index, so it is denied until the program is on it again. Frames that the program redirects never pass
+//! here; for them the program's own default deny is the proof.
+
+use std::fmt::Write as _;
+use std::io::Write as _;
+use std::net::Ipv4Addr;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::address::Prefix;
+
+const TABLES: [(&str, &str); 2] = [("inet", "eipgate"), ("arp", "eipgate")];
+
+/// Ranges that never show outside (RFC 1918, RFC 6598, RFC 3927).
+const PRIVATE: &str = "10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16";
+
+/// What the fence stands around.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Fence {
+    /// Names of the uplinks, with VLAN sub-interfaces.
+    pub uplink_names: Vec<String>,
+    /// Names of the downlinks, with VLAN sub-interfaces.
+    pub downlink_names: Vec<String>,
+    /// Indices of the uplinks the program is on.
+    pub uplinks: Vec<u32>,
+    /// Indices of the downlinks the program is on.
+    pub downlinks: Vec<u32>,
+    /// The public ranges.
+    pub pools: Vec<Prefix>,
+    /// The gateway's own addresses that may be seen outside.
+    pub own: Vec<Ipv4Addr>,
+}
+
+/// Puts the fence up, or replaces it in one transaction.
+pub fn put_up(fence: &Fence) -> Result<()> {
+    nft(&script(fence)).context("putting up the guard (nftables tables inet eipgate and arp eipgate)")
+}
+
+/// Whether both tables are there.
+pub fn stands() -> bool {
+    TABLES.iter().all(|(family, name)| {
+        let mut list = Command::new("nft");
+        list.args(["list", "table", family, name]).stdout(Stdio::null()).stderr(Stdio::null());
+        list.status().is_ok_and(|status| status.success())
+    })
+}
+
+/// Takes the fence down; says what was removed.
+pub fn take_down() -> Result<Vec<String>> {
+    let mut lines = Vec::new();
+    for (family, name) in TABLES {
+        let list = Command::new("nft").args(["list", "table", family, name]).output().context("running nft")?;
+        if list.status.success() {
+            nft(&format!("delete table {family} {name}\n")).context("removing the guard")?;
+            lines.push(format!("removed nftables table {family} {name}"));
+        }
+    }
+    Ok(lines)
+}
+
+fn nft(script: &str) -> Result<()> {
+    let mut command = Command::new("nft");
+    command.args(["-f", "-"]).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped());
+    let mut child =
+        command.spawn().context("the program nft cannot be started; install it with `apt-get install nftables`")?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(script.as_bytes()).context("writing to nft")?;
+    }
+    let output = child.wait_with_output().context("waiting for nft")?;
+    if !output.status.success() {
+        bail!("nft refused the rules: {}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    Ok(())
+}
+
+fn script(fence: &Fence) -> String {
+    let mut text = String::new();
+    for (family, name) in TABLES {
+        // Naming a table before deleting it makes the deletion succeed whether or not it was there.
+        let _ = writeln!(text, "table {family} {name}\ndelete table {family} {name}");
+    }
+    let set = |name: &str, kind: &str, flags: &str, elements: Vec<String>| {
+        let elements = elements.join(", ");
+        let elements = if elements.is_empty() { elements } else { format!(" elements = {{ {elements} }}") };
+        format!("  set {name} {{ type {kind};{flags}{elements} }}\n")
+    };
+    let names = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
+    let every = [names(&fence.uplink_names), names(&fence.downlink_names)].concat();
+    let numbers = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect();
+    let own: Vec<String> = fence.own.iter().map(Ipv4Addr::to_string).collect();
+    let own_raw: Vec<String> = fence.own.iter().map(|address| format!("{:#010x}", u32::from(*address))).collect();
+
+    text += "table inet eipgate {\n";
+    text += &set("ours", "ifname", "", every);
+    text += &set("uplink_names", "ifname", "", names(&fence.uplink_names));
+    text += &set("uplinks", "iface_index", "", numbers(&fence.uplinks));
+    text += &set("downlinks", "iface_index", "", numbers(&fence.downlinks));
+    let pools = fence.pools.iter().map(|pool| format!("{}/{}", pool.first(), pool.length())).collect();
+    text += &set("pools", "ipv4_addr", " flags interval;", pools);
+    text += &set("own", "ipv4_addr", "", own.clone());
+    text += "  chain forward {
+    type filter hook forward priority filter - 10; policy accept;
+    meta nfproto != ipv4 accept
+    iifname != @ours oifname != @ours accept
+    iif @downlinks oif @uplinks ip saddr @pools counter accept
+    iif @uplinks oif @downlinks counter accept
+    iif @downlinks oif @downlinks ip saddr @pools counter accept
+    counter drop
+  }
+  chain output {
+    type filter hook output priority filter - 10; policy accept;
+    meta nfproto != ipv4 accept
+    oifname != @uplink_names accept
+";
+    let _ = writeln!(text, "    ip saddr != @own ip saddr {{ {PRIVATE} }} counter drop");
+    // The kernel's ICMP errors quote packets as translated. Only those about packets to the gateway itself may leave:
+    // 64 bits of ICMP header and 128 bits into the quoted IP header stands its destination.
+    let errors = "icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem }";
+    if own_raw.is_empty() {
+        let _ = writeln!(text, "    {errors} counter drop");
+    } else {
+        let _ = writeln!(text, "    {errors} @th,192,32 != {{ {} }} counter drop", own_raw.join(", "));
+    }
+    text += "  }\n}\ntable arp eipgate {\n";
+    text += &set("uplink_names", "ifname", "", names(&fence.uplink_names));
+    text += &set("own", "ipv4_addr", "", own);
+    text += "  chain output {
+    type filter hook output priority filter; policy accept;
+    oifname != @uplink_names accept
+";
+    let _ = writeln!(text, "    arp saddr ip != @own arp saddr ip {{ {PRIVATE} }} counter drop");
+    text += "  }\n}\n";
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_script_denies_by_name_and_allows_by_index() {
+        let fence = Fence {
+            uplink_names: vec!["up0".into()],
+            downlink_names: vec!["down0".into()],
+            uplinks: vec![2],
+            downlinks: vec![3],
+            pools: vec!["203.0.113.0/24".parse().unwrap()],
+            own: vec![Ipv4Addr::new(198, 51, 100, 2)],
+        };
+        let script = script(&fence);
+        assert!(script.contains(r#"set ours { type ifname; elements = { "up0", "down0" } }"#), "{script}");
+        assert!(script.contains("set uplinks { type iface_index; elements = { 2 } }"));
+        assert!(script.contains("@th,192,32 != { 0xc6336402 } counter drop"));
+    }
+
+    #[test]
+    fn a_fence_around_nothing_is_still_a_script() {
+        let script = script(&Fence::default());
+        assert!(script.contains("set pools { type ipv4_addr; flags interval; }"), "{script}");
+    }
+}

@@ -1,0 +1,98 @@
+//! Kernel settings of the gateway's interfaces: set while it serves, recorded once, restored by `detach`.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context as _, Result};
+
+const RECORD: &str = "host-settings.json";
+
+/// Settings that hold for the whole host (its network namespace) with the reason for each.
+const GLOBAL: [(&str, &str); 3] = [
+    // The kernel fragments packets and resolves next hops for us, for which it must forward.
+    ("ip_forward", "1"),
+    // The stricter of `all` and the interface's own counts. A translated packet comes in by a downlink with a public
+    // source, which reverse-path filtering takes for spoofed; the program judges sources itself.
+    ("conf/all/rp_filter", "0"),
+    // The looser of the two counts: a redirect would send an instance around the gateway.
+    ("conf/all/send_redirects", "0"),
+];
+
+/// Settings of each uplink and downlink.
+const INTERFACE: [(&str, &str); 5] = [
+    ("forwarding", "1"),
+    ("rp_filter", "0"),
+    ("send_redirects", "0"),
+    // Answer and ask by ARP only with addresses of the interface itself, so that no downlink address shows outside.
+    ("arp_ignore", "1"),
+    ("arp_announce", "2"),
+];
+
+/// Sets and records.
+pub struct HostSettings {
+    record: PathBuf,
+    /// What each setting was before the gateway first changed it, by path below `/proc/sys/net/ipv4`.
+    before: BTreeMap<String, String>,
+}
+
+impl HostSettings {
+    /// Opens the record in the state directory, empty where there is none.
+    pub fn open(state_dir: &Path) -> Result<Self> {
+        let record = state_dir.join(RECORD);
+        let before = match fs::read(&record) {
+            Ok(bytes) => serde_json::from_slice(&bytes).with_context(|| {
+                format!("{} is damaged; remove it to forget the host's former settings", record.display())
+            })?,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => BTreeMap::new(),
+            Err(error) => return Err(error).with_context(|| format!("reading {}", record.display())),
+        };
+        Ok(HostSettings { record, before })
+    }
+
+    /// Sets what holds for the whole host.
+    pub fn set_global(&mut self) -> Result<()> {
+        GLOBAL.iter().try_for_each(|(name, value)| self.set(name, value))
+    }
+
+    /// Sets what holds for an interface.
+    pub fn set_interface(&mut self, interface: &str) -> Result<()> {
+        INTERFACE.iter().try_for_each(|(name, value)| self.set(&format!("conf/{interface}/{name}"), value))
+    }
+
+    fn set(&mut self, name: &str, value: &str) -> Result<()> {
+        let path = path(name);
+        let now = fs::read_to_string(&path).with_context(|| format!("reading {}", path.display()))?;
+        let now = now.trim();
+        if now == value {
+            return Ok(());
+        }
+        if !self.before.contains_key(name) {
+            self.before.insert(name.into(), now.into());
+            let text = serde_json::to_vec_pretty(&self.before).context("encoding the host's settings")?;
+            fs::write(&self.record, text).with_context(|| format!("writing {}", self.record.display()))?;
+        }
+        fs::write(&path, value).with_context(|| format!("setting {} to {value}", path.display()))
+    }
+
+    /// Puts every recorded setting back and forgets the record; says what was restored.
+    pub fn restore(self) -> Result<Vec<String>> {
+        let mut lines = Vec::new();
+        for (name, value) in &self.before {
+            // An interface that is gone took its settings along.
+            if fs::write(path(name), value).is_ok() {
+                lines.push(format!("restored net/ipv4/{name} to {value}"));
+            }
+        }
+        match fs::remove_file(&self.record) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("removing {}", self.record.display()))
+            }
+            _ => Ok(lines),
+        }
+    }
+}
+
+fn path(name: &str) -> PathBuf {
+    Path::new("/proc/sys/net/ipv4").join(name)
+}

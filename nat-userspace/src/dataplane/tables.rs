@@ -1,0 +1,251 @@
+//! The small tables of the program — links, egress, VPCs, prefixes, own addresses — computed from plan and network,
+//! and written where they differ.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+
+use anyhow::{Context as _, Result};
+use aya::Pod;
+use aya::maps::lpm_trie::Key;
+use aya::maps::{Array, HashMap, LpmTrie, MapData};
+use nat_common::abi::{
+    ConnectedKey, Egress, EgressKey, Link, LinkKey, NextHopKey, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL,
+    PrivateAddr, PrivateKey, SIDE_DOWNLINK, SIDE_UPLINK, Settings, Vpc, vpc_number,
+};
+
+use super::network::{Interface, NextHop, Topology};
+use super::pins::Pins;
+use super::plan::{LinkPlan, Plan};
+
+/// The tables as they should be.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tables {
+    links: BTreeMap<LinkKey, Link>,
+    egress: BTreeMap<EgressKey, Egress>,
+    vpcs: BTreeMap<u32, Vpc>,
+    prefixes: BTreeMap<(u8, [u8; 4]), u32>,
+    own: BTreeMap<PrivateKey, u32>,
+    connected: BTreeMap<(u8, [u8; 4], u32), u32>,
+    unreachable: BTreeSet<NextHop>,
+}
+
+/// A planned link that exists at present.
+pub struct Present<'a> {
+    /// The plan's link.
+    pub plan: &'a LinkPlan,
+    /// The interface the program is on.
+    pub interface: &'a Interface,
+    /// The interface whose routing applies: the VLAN sub-interface where there is one.
+    pub routing: &'a Interface,
+}
+
+/// The planned links whose interfaces exist.
+pub fn present<'a>(plan: &'a Plan, topology: &'a Topology) -> Vec<Present<'a>> {
+    let found = plan.links().filter_map(|plan| {
+        let interface = topology.named(&plan.interface)?;
+        let routing = topology.sub_interface(interface.index, &plan.tags);
+        let routing = routing.and_then(|index| topology.interfaces.get(&index)).unwrap_or(interface);
+        Some(Present { plan, interface, routing })
+    });
+    found.collect()
+}
+
+impl Tables {
+    /// Computes every table.
+    pub fn compute(plan: &Plan, topology: &Topology) -> Tables {
+        let mut tables = Tables::default();
+        let present = present(plan, topology);
+        let mut downlinks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
+        for link in &present {
+            let vpc = link.plan.vpc.as_ref().map_or(0, |vpc| vpc_number(vpc.as_str()));
+            let (outer, inner) = tags(link.plan);
+            let address = topology.addresses.iter().find(|own| own.ifindex == link.routing.index);
+            tables.links.insert(
+                LinkKey { ifindex: link.interface.index, outer, inner },
+                Link {
+                    side: if vpc == 0 { SIDE_UPLINK } else { SIDE_DOWNLINK },
+                    vpc,
+                    fib_ifindex: link.routing.index,
+                    address: address.map_or([0; 4], |own| own.address.octets()),
+                    mac: link.interface.mac.unwrap_or_default(),
+                    reserved: [0; 2],
+                },
+            );
+            let key = EgressKey { fib_ifindex: link.routing.index, vpc };
+            tables.egress.insert(key, Egress { ifindex: link.interface.index, outer, inner });
+            if vpc != 0 {
+                downlinks.entry(vpc).or_default().push(link.routing.index);
+            }
+        }
+        for vpc in plan.downlinks.iter().filter_map(|link| link.vpc.as_ref()) {
+            let number = vpc_number(vpc.as_str());
+            if let Some(interfaces) = downlinks.get(&number) {
+                tables.vpcs.insert(number, named_vpc(vpc.as_str(), interfaces));
+            }
+        }
+        tables.add_own(&present, topology);
+        tables.add_prefixes(plan);
+        tables.unreachable = topology.failed.clone();
+        tables
+    }
+
+    fn add_own(&mut self, present: &[Present<'_>], topology: &Topology) {
+        for own in &topology.addresses {
+            // A downlink's address is reached from its own VPC only; every other one from everywhere.
+            let vpcs: BTreeSet<u32> = present
+                .iter()
+                .filter(|link| link.routing.index == own.ifindex)
+                .map(|link| link.plan.vpc.as_ref().map_or(0, |vpc| vpc_number(vpc.as_str())))
+                .collect();
+            let vpcs = if vpcs.is_empty() { BTreeSet::from([0]) } else { vpcs };
+            for vpc in vpcs {
+                self.own.insert(PrivateKey { vpc, address: PrivateAddr(own.address.octets()) }, 1);
+                if vpc != 0 {
+                    let network = network(own.address, own.length);
+                    self.connected.insert((own.length, network, vpc), 1);
+                }
+            }
+            self.prefixes.insert((32, own.address.octets()), PREFIX_OWN);
+        }
+    }
+
+    fn add_prefixes(&mut self, plan: &Plan) {
+        for (prefixes, flag) in [(&plan.pools, PREFIX_POOL), (&plan.martian_exceptions, PREFIX_MARTIAN_EXCEPTION)] {
+            for prefix in prefixes {
+                *self.prefixes.entry((prefix.length(), prefix.first().octets())).or_default() |= flag;
+            }
+        }
+        // The longest prefix wins in the kernel, so each gets what holds for the ranges around it.
+        let around = self.prefixes.clone();
+        for ((length, address), flags) in &mut self.prefixes {
+            for ((shorter, network_address), more) in &around {
+                if shorter < length && network(Ipv4Addr::from(*address), *shorter) == *network_address {
+                    *flags |= more;
+                }
+            }
+        }
+    }
+
+    /// The gateway's own addresses that may be seen on uplinks.
+    pub fn own_outside(&self) -> Vec<Ipv4Addr> {
+        let outside = self.own.keys().filter(|key| key.vpc == 0).map(|key| Ipv4Addr::from(key.address.0));
+        outside.filter(|address| !address.is_loopback()).collect()
+    }
+}
+
+fn tags(plan: &LinkPlan) -> (u16, u16) {
+    (plan.tags.first().copied().unwrap_or(0), plan.tags.get(1).copied().unwrap_or(0))
+}
+
+fn named_vpc(name: &str, interfaces: &[u32]) -> Vpc {
+    let mut vpc = Vpc { name_length: name.len().min(32) as u32, ..Vpc::default() };
+    for (to, from) in vpc.name.iter_mut().zip(name.bytes()) {
+        *to = from;
+    }
+    if let [only] = interfaces {
+        vpc.fib_ifindex = *only;
+    }
+    vpc
+}
+
+fn network(address: Ipv4Addr, length: u8) -> [u8; 4] {
+    let mask = u32::MAX.checked_shl(32 - u32::from(length)).unwrap_or(0);
+    (u32::from(address) & mask).to_be_bytes()
+}
+
+/// The tables in the kernel.
+pub struct KernelTables {
+    links: HashMap<MapData, LinkKey, Link>,
+    egress: HashMap<MapData, EgressKey, Egress>,
+    vpcs: HashMap<MapData, u32, Vpc>,
+    prefixes: LpmTrie<MapData, [u8; 4], u32>,
+    own: HashMap<MapData, PrivateKey, u32>,
+    connected: LpmTrie<MapData, ConnectedKey, u32>,
+    unreachable: HashMap<MapData, NextHopKey, u32>,
+    settings: Array<MapData, Settings>,
+}
+
+impl KernelTables {
+    /// Opens the pinned maps.
+    pub fn open(pins: &Pins) -> Result<KernelTables> {
+        Ok(KernelTables {
+            links: pins.open("LINKS")?,
+            egress: pins.open("EGRESS")?,
+            vpcs: pins.open("VPCS")?,
+            prefixes: pins.open("PREFIXES")?,
+            own: pins.open("OWN")?,
+            connected: pins.open("CONNECTED")?,
+            unreachable: pins.open("UNREACHABLE")?,
+            settings: pins.open("SETTINGS")?,
+        })
+    }
+
+    /// Writes the settings that follow from the plan; a monitor that is on stays on.
+    pub fn set_settings(&mut self, plan: &Plan) -> Result<()> {
+        let vpcs: BTreeSet<_> = plan.downlinks.iter().filter_map(|link| link.vpc.as_ref()).collect();
+        let before = self.settings.get(&0, 0).context("reading SETTINGS")?;
+        let settings = Settings {
+            check_handover: u32::from(vpcs.len() > 1),
+            icmp_errors_per_second: plan.icmp_errors_per_second,
+            icmp_error_burst: plan.icmp_error_burst,
+            monitor_per_second: plan.monitor_per_second,
+            ..before
+        };
+        self.settings.set(0, settings, 0).context("writing SETTINGS")
+    }
+
+    /// Writes what differs. New knowledge of where addresses belong comes before links that use it.
+    pub fn write(&mut self, tables: &Tables) -> Result<()> {
+        sync_trie(
+            &mut self.prefixes,
+            tables.prefixes.iter().map(|((length, data), flags)| (u32::from(*length), *data, *flags)),
+        )
+        .context("writing PREFIXES")?;
+        sync_trie(
+            &mut self.connected,
+            tables.connected.iter().map(|((length, address, vpc), flag)| {
+                (32 + u32::from(*length), ConnectedKey { vpc: *vpc, address: *address }, *flag)
+            }),
+        )
+        .context("writing CONNECTED")?;
+        sync(&mut self.own, &tables.own).context("writing OWN")?;
+        sync(&mut self.egress, &tables.egress).context("writing EGRESS")?;
+        sync(&mut self.vpcs, &tables.vpcs).context("writing VPCS")?;
+        sync(&mut self.links, &tables.links).context("writing LINKS")?;
+        let unreachable = tables
+            .unreachable
+            .iter()
+            .map(|(fib_ifindex, address)| (NextHopKey { fib_ifindex: *fib_ifindex, address: address.octets() }, 1));
+        sync(&mut self.unreachable, &unreachable.collect()).context("writing UNREACHABLE")
+    }
+}
+
+fn sync<K: Pod + Ord, V: Pod + PartialEq>(map: &mut HashMap<MapData, K, V>, wanted: &BTreeMap<K, V>) -> Result<()> {
+    let present: BTreeMap<K, V> = map.iter().collect::<Result<_, _>>()?;
+    for key in present.keys().filter(|key| !wanted.contains_key(key)) {
+        map.remove(key)?;
+    }
+    for (key, value) in wanted.iter().filter(|(key, value)| present.get(key) != Some(value)) {
+        map.insert(key, value, 0)?;
+    }
+    Ok(())
+}
+
+/// Like [`sync`]; a trie has few entries here, so what differs is found by looking through them.
+fn sync_trie<K: Pod + PartialEq>(
+    trie: &mut LpmTrie<MapData, K, u32>,
+    wanted: impl Iterator<Item = (u32, K, u32)>,
+) -> Result<()> {
+    let wanted: Vec<(u32, K, u32)> = wanted.collect();
+    let present: Vec<(Key<K>, u32)> = trie.iter().collect::<Result<_, _>>()?;
+    let same = |key: &Key<K>, length: u32, data: &K| key.prefix_len() == length && key.data() == *data;
+    for (length, data, value) in &wanted {
+        if !present.iter().any(|(key, old)| same(key, *length, data) && old == value) {
+            trie.insert(&Key::new(*length, *data), *value, 0)?;
+        }
+    }
+    for (key, _) in present.iter().filter(|(key, _)| !wanted.iter().any(|(length, data, _)| same(key, *length, data))) {
+        trie.remove(key)?;
+    }
+    Ok(())
+}
