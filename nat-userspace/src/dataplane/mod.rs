@@ -23,7 +23,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -44,18 +44,42 @@ use tables::{KernelTables, Tables};
 /// What the host's network looks like before the pools are made.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Environment {
-    /// The host's own addresses: interface, address, length of the connected prefix.
-    pub own: Vec<(String, Ipv4Addr, u8)>,
+    /// The host's own addresses.
+    pub own: Vec<OwnAddress>,
+}
+
+/// One of the host's own addresses.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnAddress {
+    /// Name of the interface it is on.
+    pub interface: String,
+    /// The address itself.
+    pub address: Ipv4Addr,
+    /// Length of its connected prefix.
+    pub length: u8,
+    /// Whether that interface is an uplink or routes for one.
+    pub uplink: bool,
 }
 
 /// Reads the host's own addresses.
-pub async fn environment() -> Result<Environment> {
+pub async fn environment(uplinks: &[LinkPlan]) -> Result<Environment> {
     let (handle, task) = network::connect()?;
     let topology = network::read(&handle).await;
     task.abort();
     let topology = topology?;
-    let name = |ifindex| topology.interfaces.get(&ifindex).map(|interface| interface.name.clone());
-    let own = topology.addresses.iter().filter_map(|own| Some((name(own.ifindex)?, own.address, own.length)));
+    let routes_for = |link: &LinkPlan| {
+        let below = topology.named(&link.interface)?.index;
+        topology.sub_interface(below, &link.tags).or(Some(below))
+    };
+    let uplinks: BTreeSet<u32> = uplinks.iter().filter_map(routes_for).collect();
+    let own = topology.addresses.iter().filter_map(|own| {
+        Some(OwnAddress {
+            interface: topology.interfaces.get(&own.ifindex)?.name.clone(),
+            address: own.address,
+            length: own.length,
+            uplink: uplinks.contains(&own.ifindex),
+        })
+    });
     Ok(Environment { own: own.collect() })
 }
 
@@ -88,41 +112,50 @@ pub enum Notice {
 }
 
 /// One link in `status`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LinkStatus {
-    /// The link as configured.
-    pub link: String,
-    /// `uplink` or the name of the VPC.
+    /// Name of the interface.
+    pub interface: String,
+    /// VLAN ids, outermost first.
+    pub tags: Vec<u16>,
+    /// `uplink` or `downlink`.
     pub side: String,
+    /// The VPC of a downlink.
+    pub vpc: Option<String>,
     /// Whether the program is on it.
     pub attached: bool,
-    /// How, read back from the kernel.
-    pub mode: Option<AttachMode>,
+    /// How, read back from the kernel: native, generic, hardware or multiple.
+    pub mode: Option<String>,
     /// Index of the interface, where it exists.
     pub ifindex: Option<u32>,
-    /// MTU in bytes.
+    /// MTU in bytes, where it exists.
     pub mtu: Option<u32>,
     /// Whether the interface is up.
     pub up: bool,
 }
 
+/// How full a map is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MapUse {
+    /// Its name.
+    pub name: String,
+    /// Entries in it.
+    pub entries: u64,
+    /// Most it can hold.
+    pub capacity: u64,
+}
+
 /// The data plane in `status`.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct PlaneStatus {
-    /// Every configured link.
-    pub links: Vec<LinkStatus>,
     /// Id of the program in the kernel.
-    pub program_id: u32,
-    /// Public addresses bound.
-    pub pairs: usize,
-    /// Most that can be.
-    pub max_pairs: u32,
-    /// Instances known.
-    pub instances: usize,
-    /// Most that can be.
-    pub max_instances: u32,
+    pub program_id: Option<u32>,
     /// Whether the guard stands.
     pub guard: bool,
+    /// Every configured link.
+    pub links: Vec<LinkStatus>,
+    /// The maps that can run full.
+    pub maps: Vec<MapUse>,
     /// What is wrong, one sentence each.
     pub problems: Vec<String>,
 }
@@ -243,8 +276,8 @@ impl DataPlane {
         }
         self.watch.refresh().await;
         for link in self.status().links.iter().filter(|link| link.attached) {
-            let mode = link.mode.map_or("unknown".into(), |mode| format!("{mode:?}").to_lowercase());
-            tracing::info!("the kernel says: program {} on {} in {mode} mode", self.program.id(), link.link);
+            let mode = link.mode.as_deref().unwrap_or("unknown");
+            tracing::info!("the kernel says: program {} on {} in {mode} mode", self.program.id(), link.interface);
         }
         Ok(())
     }
@@ -314,25 +347,32 @@ impl DataPlane {
         let topology = self.watch.topology.borrow();
         let links = self.plan.links().map(|link| {
             let interface = topology.named(&link.interface);
-            let attached = interface.is_some_and(|interface| self.program.is_attached(interface.index));
+            let mode = interface.and_then(|interface| interface.xdp).map(|(_, mode)| mode.name().to_owned());
             LinkStatus {
-                link: link.to_string(),
-                side: link.vpc.as_ref().map_or("uplink".into(), ToString::to_string),
-                attached,
-                mode: interface.and_then(|interface| interface.xdp).map(|(_, mode)| mode),
+                interface: link.interface.clone(),
+                tags: link.tags.clone(),
+                side: if link.vpc.is_some() { "downlink" } else { "uplink" }.to_owned(),
+                vpc: link.vpc.as_ref().map(ToString::to_string),
+                attached: interface.is_some_and(|interface| self.program.is_attached(interface.index)),
+                mode,
                 ifindex: interface.map(|interface| interface.index),
                 mtu: interface.map(|interface| interface.mtu),
                 up: interface.is_some_and(|interface| interface.up),
             }
         });
+        let usage = |name: &str, entries: usize, capacity: u32| MapUse {
+            name: name.to_owned(),
+            entries: entries as u64,
+            capacity: capacity.into(),
+        };
         PlaneStatus {
-            links: links.collect(),
-            program_id: self.program.id(),
-            pairs: self.bindings.pairs(),
-            max_pairs: self.plan.limits.pairs,
-            instances: self.bindings.instances(),
-            max_instances: self.plan.limits.instances,
+            program_id: Some(self.program.id()),
             guard: guard::stands(),
+            links: links.collect(),
+            maps: vec![
+                usage("INBOUND", self.bindings.pairs(), self.plan.limits.pairs),
+                usage("OUTBOUND", self.bindings.instances(), self.plan.limits.instances),
+            ],
             problems: self.problems.clone(),
         }
     }

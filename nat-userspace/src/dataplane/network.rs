@@ -21,8 +21,7 @@ use tokio::sync::{Notify, watch};
 use tokio::task::JoinHandle;
 
 /// How the kernel says a program is attached.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum AttachMode {
     /// In the driver.
     Native,
@@ -32,6 +31,18 @@ pub enum AttachMode {
     Hardware,
     /// Several at once.
     Multiple,
+}
+
+impl AttachMode {
+    /// The word for it.
+    pub fn name(self) -> &'static str {
+        match self {
+            AttachMode::Native => "native",
+            AttachMode::Generic => "generic",
+            AttachMode::Hardware => "hardware",
+            AttachMode::Multiple => "multiple",
+        }
+    }
 }
 
 /// A network interface.

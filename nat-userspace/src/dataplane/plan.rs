@@ -8,8 +8,7 @@ use std::str::FromStr;
 use crate::address::{Prefix, VpcId};
 
 /// Where the program runs.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default, serde::Serialize)]
-#[serde(rename_all = "snake_case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
     /// In the driver.
     #[default]
@@ -117,7 +116,7 @@ pub struct Limits {
 }
 
 /// Everything the data plane is asked to be.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
     /// Links towards the Internet.
     pub uplinks: Vec<LinkPlan>,

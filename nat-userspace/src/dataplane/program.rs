@@ -85,8 +85,9 @@ impl Program {
                 && mode != wanted(self.mode)
             {
                 bail!(
-                    "interface {} holds the program in {mode:?} mode, and {} was asked for; run `eipgate detach` first",
+                    "interface {} holds the program in {} mode, and {} was asked for; run `eipgate detach` first",
                     interface.name,
+                    mode.name(),
                     self.mode
                 );
             }

@@ -1,0 +1,150 @@
+//! Conversations: each connection has a task of its own, so one that is slow keeps only itself waiting.
+
+use std::time::Duration;
+
+use anyhow::{Context as _, Result};
+use serde::Serialize;
+use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::{mpsc, watch};
+use tokio::time::{sleep, timeout};
+use tracing::{debug, info, warn};
+
+use crate::gateway::Handle;
+
+use super::Listener;
+use super::answer::answer;
+use super::wire::{Complaint, LONGEST_REQUEST, Reply, Request};
+
+/// A connection on which nothing moves for so long is closed.
+const IDLE: Duration = Duration::from_secs(60);
+/// How long the end waits for replies to be taken.
+const FAREWELL: Duration = Duration::from_secs(1);
+/// Pause after an accept that failed, as when file descriptors have run out.
+const BACK_OFF: Duration = Duration::from_millis(100);
+
+/// The socket being served.
+pub struct Server {
+    closing: watch::Sender<bool>,
+    /// Every conversation holds the other end, so this ends when the last of them has.
+    conversations: mpsc::Receiver<()>,
+    listener: Listener,
+}
+
+impl Listener {
+    /// Serves connections from now on, those that waited included.
+    pub fn serve(self, handle: Handle) -> Result<Server> {
+        let socket = self.socket.try_clone().context("cannot duplicate the admin socket")?;
+        socket.set_nonblocking(true).context("cannot configure the admin socket")?;
+        let socket = UnixListener::from_std(socket).context("cannot watch the admin socket")?;
+        let (closing, closed) = watch::channel(false);
+        let (alive, conversations) = mpsc::channel(1);
+        tokio::spawn(accept(socket, handle, closed, alive));
+        Ok(Server { closing, conversations, listener: self })
+    }
+}
+
+impl Server {
+    /// Takes the socket away, lets replies under way be taken, and ends.
+    pub async fn close(self) {
+        let Server { closing, mut conversations, listener } = self;
+        drop(listener);
+        // Nobody listens if every conversation has ended.
+        let _ = closing.send(true);
+        let _ = timeout(FAREWELL, conversations.recv()).await;
+    }
+}
+
+async fn accept(socket: UnixListener, handle: Handle, mut closed: watch::Receiver<bool>, alive: mpsc::Sender<()>) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = socket.accept() => accepted,
+            _ = closed.changed() => return,
+        };
+        match accepted {
+            Ok((stream, _)) => {
+                let (handle, closed, alive) = (handle.clone(), closed.clone(), alive.clone());
+                tokio::spawn(async move {
+                    if let Err(error) = converse(stream, handle, closed).await {
+                        debug!("a connection to the admin socket ended: {error:#}");
+                    }
+                    drop(alive);
+                });
+            }
+            Err(error) => {
+                warn!("cannot accept a connection to the admin socket: {error}");
+                sleep(BACK_OFF).await;
+            }
+        }
+    }
+}
+
+async fn converse(stream: UnixStream, handle: Handle, mut closed: watch::Receiver<bool>) -> Result<()> {
+    let peer = stream.peer_cred().context("the peer is unknown")?;
+    let (uid, pid) = (peer.uid(), peer.pid().unwrap_or_default());
+    let (read, mut write) = stream.into_split();
+    let mut read = BufReader::new(read);
+    loop {
+        let line = tokio::select! {
+            line = timeout(IDLE, next_line(&mut read)) => line.context("idle")??,
+            _ = closed.changed() => return Ok(()),
+        };
+        let (request, last) = match line {
+            Line::Whole(text) => (decode(&text), false),
+            Line::TooLong => {
+                let message = format!("a request must not be longer than {LONGEST_REQUEST} bytes");
+                (Err(Complaint::invalid_request(message)), true)
+            }
+            Line::End => return Ok(()),
+        };
+        let reply = match request {
+            Ok(request) => {
+                let (name, changes) = (request.name(), request.changes());
+                let reply = handle.ask(move |operations| answer(request, operations)).await.map_err(Complaint::from);
+                let reply = reply.flatten();
+                match &reply {
+                    Err(complaint) => info!(uid, pid, code = complaint.code, "{name} failed: {}", complaint.message),
+                    Ok(_) if changes => info!(uid, pid, "{name}"),
+                    Ok(_) => debug!(uid, pid, "{name}"),
+                }
+                reply
+            }
+            Err(complaint) => Err(complaint),
+        };
+        timeout(IDLE, write.write_all(&encode(reply))).await.context("the reply was not taken")??;
+        if last {
+            return Ok(());
+        }
+    }
+}
+
+enum Line {
+    Whole(Vec<u8>),
+    TooLong,
+    /// Also where a line stops in the middle: half a request is none.
+    End,
+}
+
+async fn next_line(read: &mut (impl AsyncBufRead + Unpin)) -> Result<Line> {
+    let mut line = Vec::new();
+    read.take(LONGEST_REQUEST as u64 + 1).read_until(b'\n', &mut line).await?;
+    Ok(match line.last() {
+        Some(b'\n') => Line::Whole(line),
+        _ if line.len() > LONGEST_REQUEST => Line::TooLong,
+        _ => Line::End,
+    })
+}
+
+fn decode(text: &[u8]) -> Result<Request, Complaint> {
+    serde_json::from_slice(text).map_err(|error| Complaint::invalid_request(format!("not a request: {error}")))
+}
+
+fn encode(reply: Result<impl Serialize, Complaint>) -> Vec<u8> {
+    let reply = match reply {
+        Ok(answer) => Reply::Ok(answer),
+        Err(complaint) => Reply::Error(complaint),
+    };
+    let mut text = serde_json::to_vec(&reply).expect("rows have string keys only and never fail to serialize");
+    text.push(b'\n');
+    text
+}

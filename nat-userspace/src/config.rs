@@ -1,0 +1,211 @@
+//! What the operator decides: the configuration file, overridden by flags, checked before anything is touched.
+
+mod file;
+mod link;
+#[cfg(test)]
+mod tests;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use jiff::SignedDuration;
+use nat_common::abi::{Vpc, vpc_number};
+use serde::Deserialize;
+
+use crate::address::{Prefix, VpcId};
+use crate::dataplane::{Mode, ProgramLog};
+
+pub use self::link::{Downlink, Link};
+
+/// Read where no `--config` is given, if it exists.
+pub const DEFAULT_FILE: &str = "/etc/eipgate/eipgate.toml";
+/// The admin socket.
+pub const DEFAULT_SOCKET: &str = "/run/eipgate/eipgate.sock";
+/// Pinned programs and maps.
+pub const DEFAULT_BPF_DIR: &str = "/run/eipgate/bpf";
+/// The durable state.
+pub const DEFAULT_STATE_DIR: &str = "/var/lib/eipgate";
+
+/// The longest VPC name that the maps can hold.
+const LONGEST_VPC: usize = size_of_val(&Vpc { fib_ifindex: 0, name_length: 0, name: [0; 32] }.name);
+/// The most addresses one entry of `exclude` may span; each is kept by itself.
+const MOST_EXCLUDED: u64 = 1 << 16;
+
+/// Every setting; `packaging/eipgate.toml` explains each.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+#[expect(missing_docs, reason = "the sample configuration explains each key, and a test holds it to this list")]
+pub struct Config {
+    #[serde(deserialize_with = "file::texts")]
+    pub uplinks: Vec<Link>,
+    #[serde(deserialize_with = "file::texts")]
+    pub downlinks: Vec<Downlink>,
+    #[serde(deserialize_with = "file::texts")]
+    pub pools: Vec<Prefix>,
+    #[serde(deserialize_with = "file::texts")]
+    pub exclude: Vec<Prefix>,
+    pub allow_reserved_pools: bool,
+    #[serde(deserialize_with = "file::time_span")]
+    pub cool_down: Duration,
+    #[serde(deserialize_with = "file::mode")]
+    pub xdp_mode: Mode,
+    pub state_dir: PathBuf,
+    pub bpf_dir: PathBuf,
+    pub socket: PathBuf,
+    #[serde(deserialize_with = "file::permissions")]
+    pub socket_mode: u32,
+    pub socket_group: Option<String>,
+    #[serde(deserialize_with = "file::texts")]
+    pub martian_exceptions: Vec<Prefix>,
+    pub max_pairs: u32,
+    pub max_instances: u32,
+    pub icmp_errors_per_second: u32,
+    pub icmp_error_burst: u32,
+    pub monitor_per_second: u32,
+    #[serde(deserialize_with = "file::text")]
+    pub program_log: ProgramLog,
+    pub allow_private_mount: bool,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Config {
+            uplinks: Vec::new(),
+            downlinks: Vec::new(),
+            pools: Vec::new(),
+            exclude: Vec::new(),
+            allow_reserved_pools: false,
+            cool_down: Duration::from_secs(600),
+            xdp_mode: Mode::Native,
+            state_dir: DEFAULT_STATE_DIR.into(),
+            bpf_dir: DEFAULT_BPF_DIR.into(),
+            socket: DEFAULT_SOCKET.into(),
+            socket_mode: 0o660,
+            socket_group: None,
+            martian_exceptions: Vec::new(),
+            max_pairs: 65_536,
+            max_instances: 65_536,
+            icmp_errors_per_second: 100,
+            icmp_error_burst: 50,
+            monitor_per_second: 2000,
+            program_log: ProgramLog::Off,
+            allow_private_mount: false,
+        }
+    }
+}
+
+/// What the command line says; what it does not say is left to the file.
+#[derive(Clone, Debug, Default)]
+#[expect(missing_docs, reason = "named like the settings they override")]
+pub struct Overrides {
+    pub uplinks: Vec<Link>,
+    pub downlinks: Vec<Downlink>,
+    pub pools: Vec<Prefix>,
+    pub allow_reserved_pools: bool,
+    pub cool_down: Option<Duration>,
+    pub xdp_mode: Option<Mode>,
+    pub state_dir: Option<PathBuf>,
+    pub bpf_dir: Option<PathBuf>,
+    pub socket: Option<PathBuf>,
+}
+
+impl Config {
+    /// The file, or the default one where it exists, overridden by flags and checked. A list given by flags replaces
+    /// the file's list.
+    pub fn load(file: Option<&Path>, flags: Overrides) -> Result<Config> {
+        let default = Path::new(DEFAULT_FILE);
+        let mut config = match file {
+            Some(path) => file::read(path)?,
+            None if default.exists() => file::read(default)?,
+            None => Config::default(),
+        };
+        config.apply(flags);
+        config.check()?;
+        Ok(config)
+    }
+
+    fn apply(&mut self, flags: Overrides) {
+        fn replace<T>(setting: &mut T, flag: Option<T>) {
+            if let Some(flag) = flag {
+                *setting = flag;
+            }
+        }
+        fn given<T>(flags: Vec<T>) -> Option<Vec<T>> {
+            (!flags.is_empty()).then_some(flags)
+        }
+        replace(&mut self.uplinks, given(flags.uplinks));
+        replace(&mut self.downlinks, given(flags.downlinks));
+        replace(&mut self.pools, given(flags.pools));
+        self.allow_reserved_pools |= flags.allow_reserved_pools;
+        replace(&mut self.cool_down, flags.cool_down);
+        replace(&mut self.xdp_mode, flags.xdp_mode);
+        replace(&mut self.state_dir, flags.state_dir);
+        replace(&mut self.bpf_dir, flags.bpf_dir);
+        replace(&mut self.socket, flags.socket);
+    }
+
+    /// What can be judged without looking at the machine.
+    fn check(&self) -> Result<()> {
+        ensure!(!self.uplinks.is_empty(), "no uplink is given; name the interface towards the Internet with --uplink");
+        ensure!(
+            !self.downlinks.is_empty(),
+            "no downlink is given; name the interface towards the instances with --downlink"
+        );
+        let mut seen = BTreeSet::new();
+        for link in self.uplinks.iter().chain(self.downlinks.iter().map(|downlink| &downlink.link)) {
+            ensure!(seen.insert(link), "link {link} is given twice; a link is one uplink or one downlink");
+        }
+        check_vpcs(self.downlinks.iter().map(|downlink| &downlink.vpc))?;
+        for prefix in &self.exclude {
+            ensure!(prefix.size() <= MOST_EXCLUDED, "exclude {prefix} is too large; shrink the pool instead");
+        }
+        ensure!(self.max_pairs > 0 && self.max_instances > 0, "max_pairs and max_instances must be at least 1");
+        ensure!(self.socket.is_absolute(), "the socket {} must be an absolute path", self.socket.display());
+        Ok(())
+    }
+
+    /// Every address never to be handed out.
+    pub fn excluded(&self) -> Vec<Ipv4Addr> {
+        let bits = self.exclude.iter().flat_map(|prefix| prefix.first().to_bits()..=prefix.last().to_bits());
+        bits.map(Ipv4Addr::from_bits).collect()
+    }
+
+    /// The VPCs that downlinks belong to, ascending.
+    pub fn vpcs(&self) -> BTreeSet<VpcId> {
+        self.downlinks.iter().map(|downlink| downlink.vpc.clone()).collect()
+    }
+}
+
+/// Refuses VPC names that the maps cannot hold or cannot tell apart.
+pub fn check_vpcs<'a>(vpcs: impl Iterator<Item = &'a VpcId>) -> Result<()> {
+    let mut numbers: BTreeMap<u32, &VpcId> = BTreeMap::new();
+    for vpc in vpcs {
+        ensure!(
+            vpc.as_str().len() <= LONGEST_VPC,
+            "VPC name {vpc} is longer than {LONGEST_VPC} characters; shorten it"
+        );
+        let other = numbers.insert(vpc_number(vpc.as_str()), vpc);
+        if let Some(other) = other.filter(|other| *other != vpc) {
+            bail!("VPC names {other} and {vpc} have the same number in the maps; rename one of them");
+        }
+    }
+    Ok(())
+}
+
+/// Reads a time span as people write it: `10m`, `1h 30m`, `0s`.
+pub fn parse_time_span(text: &str) -> Result<Duration> {
+    let span: SignedDuration = text.parse().with_context(|| format!("{text:?} is not a time; write it like 10m"))?;
+    Duration::try_from(span).with_context(|| format!("{text:?} is negative"))
+}
+
+/// Reads an XDP mode.
+pub fn parse_mode(text: &str) -> Result<Mode> {
+    match text {
+        "native" => Ok(Mode::Native),
+        "generic" => Ok(Mode::Generic),
+        _ => bail!("{text:?} is not an XDP mode; write native or generic"),
+    }
+}

@@ -1,0 +1,107 @@
+//! A packet path without a kernel: it remembers what it was told, and fails when asked to.
+
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::sync::{Arc, Mutex, MutexGuard};
+
+use anyhow::{Result, ensure};
+
+use super::PacketPath;
+use crate::address::VpcId;
+use crate::dataplane::{Drift, Host, LinkStatus, MapUse, Notice, PlaneStatus};
+
+/// One call.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Told {
+    /// With so many hosts.
+    Reconcile(usize),
+    Attach,
+    Set(Host),
+    Remove(VpcId, Ipv4Addr),
+    Announce(Ipv4Addr),
+}
+
+/// Clones share one recording, so that a test keeps one and the gateway gets the other.
+#[derive(Clone, Default)]
+pub(crate) struct Detached(Arc<Mutex<Recording>>);
+
+/// What the maps would hold: every host with its public address.
+pub(crate) type Maps = BTreeMap<(VpcId, Ipv4Addr), Option<Ipv4Addr>>;
+
+#[derive(Default)]
+pub(crate) struct Recording {
+    pub(crate) told: Vec<Told>,
+    pub(crate) maps: Maps,
+    pub(crate) fails: bool,
+    pub(crate) problems: Vec<String>,
+}
+
+impl Detached {
+    pub(crate) fn recording(&self) -> MutexGuard<'_, Recording> {
+        self.0.lock().unwrap()
+    }
+
+    /// What it was told since this was asked last.
+    pub(crate) fn told(&self) -> Vec<Told> {
+        std::mem::take(&mut self.recording().told)
+    }
+
+    fn told_to(&self, told: Told) -> Result<MutexGuard<'_, Recording>> {
+        let mut recording = self.recording();
+        recording.told.push(told);
+        ensure!(!recording.fails, "the kernel said no");
+        Ok(recording)
+    }
+}
+
+impl PacketPath for Detached {
+    fn reconcile(&mut self, hosts: &[Host]) -> Result<Drift> {
+        let mut recording = self.told_to(Told::Reconcile(hosts.len()))?;
+        recording.maps = hosts.iter().map(|host| ((host.vpc.clone(), host.private), host.public)).collect();
+        Ok(Drift::default())
+    }
+
+    async fn attach(&mut self) -> Result<()> {
+        self.told_to(Told::Attach).map(drop)
+    }
+
+    fn set_host(&mut self, host: &Host) -> Result<()> {
+        self.told_to(Told::Set(host.clone()))?.maps.insert((host.vpc.clone(), host.private), host.public);
+        Ok(())
+    }
+
+    fn remove_host(&mut self, vpc: &VpcId, private: Ipv4Addr) -> Result<()> {
+        self.told_to(Told::Remove(vpc.clone(), private))?.maps.remove(&(vpc.clone(), private));
+        Ok(())
+    }
+
+    fn announce(&mut self, public: Ipv4Addr) {
+        self.recording().told.push(Told::Announce(public));
+    }
+
+    async fn turn(&mut self) -> Notice {
+        std::future::pending().await
+    }
+
+    fn status(&self) -> PlaneStatus {
+        let link = |interface: &str, side: &str, vpc: Option<&str>, mode: Option<&str>| LinkStatus {
+            interface: interface.into(),
+            tags: vec![],
+            side: side.into(),
+            vpc: vpc.map(Into::into),
+            attached: mode.is_some(),
+            mode: mode.map(Into::into),
+        };
+        let recording = self.recording();
+        PlaneStatus {
+            program_id: Some(42),
+            guard: true,
+            links: vec![
+                link("eth0", "uplink", None, Some("native")),
+                link("eth1", "downlink", Some("vpc-default"), None),
+            ],
+            maps: vec![MapUse { name: "OUTBOUND".into(), entries: recording.maps.len() as u64, capacity: 3 }],
+            problems: recording.problems.clone(),
+        }
+    }
+}

@@ -1,0 +1,63 @@
+//! What the domain must not know: the clock and chance.
+
+use std::fmt::Debug;
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::str::FromStr;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use crate::address::Time;
+
+/// Without i, l, o and u: nothing to confuse when an id is read aloud.
+const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+
+/// The clock and the source of ids.
+pub struct Outside {
+    clock: Box<dyn FnMut() -> Time + Send>,
+    chance: Box<dyn FnMut() -> [u8; 8] + Send>,
+    latest: Time,
+}
+
+impl Outside {
+    /// The machine's own.
+    pub fn of_this_machine() -> io::Result<Outside> {
+        let mut urandom = File::open("/dev/urandom")?;
+        let chance = move || {
+            let mut bytes = [0; 8];
+            urandom.read_exact(&mut bytes).expect("/dev/urandom never ends");
+            bytes
+        };
+        Ok(Outside::new(wall_clock, chance))
+    }
+
+    /// A given clock and given chance.
+    pub fn new(
+        clock: impl FnMut() -> Time + Send + 'static,
+        chance: impl FnMut() -> [u8; 8] + Send + 'static,
+    ) -> Outside {
+        Outside { clock: Box::new(clock), chance: Box::new(chance), latest: Time::default() }
+    }
+
+    /// The present moment, never before an earlier answer: a clock set back must not make releases look reordered.
+    pub fn now(&mut self) -> Time {
+        self.latest = self.latest.max((self.clock)());
+        self.latest
+    }
+
+    /// An id with this prefix that `is_free`.
+    pub(super) fn draw_id<Id: FromStr<Err: Debug>>(&mut self, prefix: &str, is_free: impl Fn(&Id) -> bool) -> Id {
+        loop {
+            let letters = (self.chance)().map(|byte| char::from(LETTERS[usize::from(byte % 32)]));
+            let text: String = prefix.chars().chain(letters).collect();
+            let id = text.parse().expect("the prefix and the letters are plain");
+            if is_free(&id) {
+                return id;
+            }
+        }
+    }
+}
+
+fn wall_clock() -> Time {
+    let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Time(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}

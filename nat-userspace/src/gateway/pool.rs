@@ -1,0 +1,103 @@
+//! The configured ranges as a pool: on-link where an uplink's network holds them, else routed.
+
+use std::net::Ipv4Addr;
+
+use anyhow::{Result, ensure};
+
+use crate::address::{Pool, PoolDefinition, PoolKind, Prefix, ReservedRanges};
+use crate::config::Config;
+use crate::dataplane::Environment;
+
+pub(super) fn pool(config: &Config, environment: &Environment) -> Result<Pool> {
+    let definitions = config.pools.iter().map(|prefix| define(*prefix, environment)).collect::<Result<Vec<_>>>()?;
+    let reserved = if config.allow_reserved_pools { ReservedRanges::Allow } else { ReservedRanges::Refuse };
+    let pool = Pool::new(definitions, &config.excluded(), reserved, config.cool_down)?;
+    for range in pool.ranges() {
+        let prefix = range.prefix();
+        ensure!(range.members() > 0, "pool {prefix} has no address to hand out: all are excluded or the gateway's own");
+    }
+    Ok(pool)
+}
+
+fn define(prefix: Prefix, environment: &Environment) -> Result<PoolDefinition> {
+    let networks = environment
+        .own
+        .iter()
+        .filter(|own| own.uplink)
+        .filter_map(|own| Prefix::containing(own.address, own.length).ok());
+    let holding = networks.filter(|network| network.contains(prefix.first()) && network.contains(prefix.last()));
+    let inside = environment.own.iter().filter(|own| prefix.contains(own.address));
+    // The smallest network is the one whose first and last address matter most to its hosts.
+    if let Some(connected) = holding.max_by_key(|network| network.length()) {
+        let gateway: Vec<Ipv4Addr> = inside.map(|own| own.address).collect();
+        return Ok(PoolDefinition { prefix, kind: PoolKind::OnLink { connected, gateway } });
+    }
+    let mut collisions = inside;
+    if let Some(own) = collisions.next() {
+        let (address, interface) = (own.address, &own.interface);
+        anyhow::bail!(
+            "pool {prefix} contains {address}, the gateway's own address on {interface}; \
+             give the gateway another address or choose another pool"
+        );
+    }
+    Ok(PoolDefinition { prefix, kind: PoolKind::Routed })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dataplane::OwnAddress;
+
+    fn environment() -> Environment {
+        let own = |interface: &str, address: [u8; 4], length, uplink| OwnAddress {
+            interface: interface.into(),
+            address: address.into(),
+            length,
+            uplink,
+        };
+        let own = vec![
+            own("lo", [127, 0, 0, 1], 8, false),
+            own("eth0", [9, 9, 9, 1], 24, true),
+            own("eth0", [9, 9, 9, 130], 24, true),
+            own("eth1", [10, 0, 0, 1], 24, false),
+            own("dummy0", [8, 8, 8, 8], 32, false),
+        ];
+        Environment { own }
+    }
+
+    fn build(pools: &[&str], exclude: &[&str]) -> Result<Pool, String> {
+        let prefixes = |texts: &[&str]| texts.iter().map(|text| text.parse().unwrap()).collect();
+        let config = Config { pools: prefixes(pools), exclude: prefixes(exclude), ..Config::default() };
+        pool(&config, &environment()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_range_inside_an_uplinks_network_is_on_link_and_leaves_out_what_is_in_use() {
+        let pool = build(&["9.9.9.128/25", "1.2.3.0/30"], &["9.9.9.131", "1.2.3.0/31"]).unwrap();
+        let kinds: Vec<bool> = pool.ranges().iter().map(|range| *range.kind() == PoolKind::Routed).collect();
+        assert_eq!(kinds, [true, false]);
+        let withheld: Vec<String> =
+            pool.ranges().iter().flat_map(|range| range.withheld()).map(|address| address.to_string()).collect();
+        assert_eq!(withheld, ["1.2.3.0", "1.2.3.1", "9.9.9.130", "9.9.9.131", "9.9.9.255"]);
+    }
+
+    #[test]
+    fn a_routed_range_must_not_hold_the_gateways_own_addresses() {
+        assert_eq!(
+            build(&["8.8.8.0/24"], &["8.8.8.8"]).unwrap_err(),
+            "pool 8.8.8.0/24 contains 8.8.8.8, the gateway's own address on dummy0; \
+             give the gateway another address or choose another pool"
+        );
+        // Larger than the uplink's network, so not on the link as a whole.
+        assert!(build(&["9.9.8.0/23"], &[]).unwrap_err().starts_with("pool 9.9.8.0/23 contains 9.9.9.1, "));
+    }
+
+    #[test]
+    fn a_range_with_nothing_in_it_is_refused() {
+        assert_eq!(
+            build(&["9.9.9.1/32"], &[]).unwrap_err(),
+            "pool 9.9.9.1/32 has no address to hand out: all are excluded or the gateway's own"
+        );
+        assert_eq!(build(&[], &[]).unwrap().members(), 0);
+    }
+}
