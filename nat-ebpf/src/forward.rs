@@ -69,14 +69,14 @@ pub fn next_hop(
         if ipv4::dont_fragment(&datagram.ip) {
             return refuse(packet, Error::too_big(mtu));
         }
-        check_handover(packet, arrival, binding, constraint, route.ifindex)?;
+        check_handover(packet, arrival, binding, constraint, route.ifindex, &egress)?;
         return Ok(NextHop::Kernel(Verdict::HandedFragmentation));
     }
     if route.answer == BPF_FIB_LKUP_RET_NO_NEIGH {
         if maps::is_unreachable(route.ifindex, route.gateway) {
             return refuse(packet, Error::new(ErrorKind::HostUnreachable));
         }
-        check_handover(packet, arrival, binding, constraint, route.ifindex)?;
+        check_handover(packet, arrival, binding, constraint, route.ifindex, &egress)?;
         return Ok(NextHop::Kernel(Verdict::HandedNeighbour));
     }
     Ok(NextHop::Redirect { egress, source: route.source, destination: route.destination })
@@ -91,7 +91,12 @@ fn check_handover(
     binding: &Binding,
     constraint: u32,
     wanted: u32,
+    egress: &Egress,
 ) -> Result<(), Verdict> {
+    // Tags that no sub-interface carries are unknown to the kernel, which would send the packet without them.
+    if egress.outer != 0 && egress.ifindex == wanted {
+        return Err(Verdict::KernelRouteDiffers);
+    }
     let several_vpcs = maps::settings().is_some_and(|settings| settings.check_handover != 0);
     if constraint == 0 || !several_vpcs {
         return Ok(());

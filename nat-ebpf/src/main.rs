@@ -29,7 +29,8 @@ use crate::packet::Packet;
 pub fn eipgate(ctx: XdpContext) -> u32 {
     let mut packet = Packet::new(ctx);
     let report = Report::begin();
-    let length = packet.linear_length();
+    // Of all buffers, which data and data_end do not tell.
+    let length = packet.length();
     let verdict = judge(&mut packet, &report);
     // The one place that counts a verdict, so every packet has exactly one (invariant 4).
     if let Some(counter) = maps::verdict_counter(verdict) {

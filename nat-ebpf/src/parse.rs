@@ -25,10 +25,11 @@ pub struct Frame {
 }
 
 impl Frame {
-    /// The key of the link the frame arrived by. A priority tag (VLAN id 0) is no VLAN (802.1Q 6.9).
+    /// The key of the link the frame arrived by. A priority tag (VLAN id 0) is no VLAN (802.1Q 6.9), on either place.
     #[inline(always)]
     pub fn link_key(&self, ifindex: u32) -> LinkKey {
-        LinkKey { ifindex, outer: self.tags[0].vlan(), inner: self.tags[1].vlan() }
+        let (outer, inner) = (self.tags[0].vlan(), self.tags[1].vlan());
+        if outer == 0 { LinkKey { ifindex, outer: inner, inner: 0 } } else { LinkKey { ifindex, outer, inner } }
     }
 }
 

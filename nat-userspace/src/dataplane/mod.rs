@@ -198,8 +198,8 @@ impl DataPlane {
         std::fs::create_dir_all(&plan.state_dir).with_context(|| format!("creating {}", plan.state_dir.display()))?;
         let watch = network::watch().await?;
         let topology = watch.topology.borrow().clone();
-        check_links(&plan, &topology)?;
         let pins = Pins::under(&plan.bpf_dir);
+        check_links(&plan, &topology, &pins)?;
         let lock = pins.prepare(plan.allow_private_mount)?;
         // What an earlier daemon left attached goes on forwarding meanwhile, and keeps its place behind the fence.
         let attached = pins.links();
@@ -483,14 +483,22 @@ fn undo(plan: &Plan, pins: &Pins) {
     }
 }
 
-/// Refuses a start that could never serve: no interface of the plan exists. One that comes late is waited for.
-fn check_links(plan: &Plan, topology: &Topology) -> Result<()> {
+/// Refuses a start that could never serve: no interface of the plan exists, or another program is on one. An interface
+/// that comes late is waited for.
+fn check_links(plan: &Plan, topology: &Topology, pins: &Pins) -> Result<()> {
     if plan.uplinks.is_empty() || plan.downlinks.is_empty() {
         bail!("a gateway needs at least one uplink and one downlink; give --uplink and --downlink or a configuration");
     }
     if tables::present(plan, topology).is_empty() {
         let names: Vec<_> = plan.links().map(|link| link.interface.clone()).collect();
         bail!("none of the interfaces {} exists; `ip link` lists those that do", names.join(", "));
+    }
+    // Asked before anything is touched: the guard and the settings of whoever is there are not ours to change.
+    let ours = pins.links();
+    for link in tables::present(plan, topology) {
+        if !ours.contains(&link.interface.index) {
+            program::refuse_occupied(link.interface)?;
+        }
     }
     Ok(())
 }

@@ -99,15 +99,7 @@ impl Program {
             self.links.insert(interface.index, PinnedLink::from_pin(&path)?);
             return Ok(());
         }
-        if let Some((id, _)) = interface.xdp {
-            bail!(
-                "interface {} already has another XDP program (id {id}, {}); remove it with `ip link set dev {} xdp off` \
-                 or by stopping its owner",
-                interface.name,
-                name_of(id),
-                interface.name
-            );
-        }
+        refuse_occupied(interface)?;
         let mode = match self.mode {
             Mode::Native => XdpMode::Driver,
             Mode::Generic => XdpMode::Skb,
@@ -163,6 +155,17 @@ pub fn wanted(mode: Mode) -> AttachMode {
 
 fn xdp(ebpf: &mut Ebpf) -> Result<&mut Xdp> {
     Ok(ebpf.program_mut(NAME).context("the object holds no program eipgate")?.try_into()?)
+}
+
+/// Refuses an interface that holds somebody else's program, naming it.
+pub fn refuse_occupied(interface: &Interface) -> Result<()> {
+    let Some((id, _)) = interface.xdp else { return Ok(()) };
+    bail!(
+        "interface {name} already has another XDP program (id {id}, {program}); remove it with `ip link set dev {name} \
+         xdp off` or by stopping its owner",
+        name = interface.name,
+        program = name_of(id),
+    )
 }
 
 fn name_of(id: u32) -> String {

@@ -1,0 +1,331 @@
+//! The requirements as a story: instances come with public IPs or without, EIPs come, move and go, traffic follows.
+
+use std::fs;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+use anyhow::{Context as _, Result, bail, ensure};
+use serde_json::Value;
+
+use super::evidence::opening;
+use super::stage::{Stage, Told};
+use crate::lab::instance::Eip;
+use crate::lab::{A, B, C, INTERNET, Lab, Namespace, Process};
+
+/// A host that serves a page, and the words by which the page is known.
+const WEB: (&str, Ipv4Addr) = ("web", A);
+const DATABASE: (&str, Ipv4Addr) = ("database", B);
+const CLIENT: (&str, Ipv4Addr) = ("client", C);
+
+/// How long to wait for an answer that must not come.
+const SILENCE: &str = "1";
+
+pub(super) struct Story<'a> {
+    lab: &'a Lab,
+    web: Option<Ipv4Addr>,
+    client: Option<Ipv4Addr>,
+    eip: Option<Eip>,
+    servers: Vec<Process>,
+}
+
+impl<'a> Story<'a> {
+    pub(super) fn new(lab: &'a Lab) -> Self {
+        Self { lab, web: None, client: None, eip: None, servers: Vec::new() }
+    }
+
+    pub(super) fn tell(&mut self, stage: &mut Stage) {
+        stage.step("The gateway serves, in native XDP mode", |told| self.serves(told));
+        stage.step("A new instance with bandwidth gets a public IP, one without gets none", |told| self.create(told));
+        stage.step("An instance sees only its private address", |told| self.addresses(told));
+        stage.step("The Internet reaches a web server on the instance", |told| self.inbound(told));
+        stage.step("The Internet sees the instance by its public address", |told| self.outbound(told));
+        stage.step("An instance without a public address reaches nobody outside", |told| self.no_address(told));
+        stage.step("Instances reach another and themselves by public address", |told| self.hairpin(told));
+        stage.step("Binding an EIP releases the ordinary IP in the same moment", |told| self.bind(told));
+        stage.step("Unbinding it brings a new ordinary IP, not the old one", |told| self.unbind(told));
+        stage.step("Bound to another instance, its traffic follows", |told| self.rebind(told));
+        stage.step("Killing and restarting the daemon stops no traffic", |told| self.restart(told));
+        stage.step("With the instance gone its traffic stops and the EIP stays", |told| self.terminate_bound(told));
+        stage.step("With the instance gone its ordinary IP goes back to the pool", |told| self.terminate(told));
+        stage.step("No private address was shown outside, all the while", |told| self.leaks(told));
+    }
+
+    fn serves(&mut self, told: &mut Told<'_>) -> Result<()> {
+        for interface in ["up0", "down0"] {
+            told.did("gateway", &format!("ip link show {interface}"));
+            let link = self.lab.gateway.tell(&["ip", "link", "show", interface])?;
+            let program = link.lines().find(|line| line.contains("prog/xdp")).unwrap_or_default();
+            told.saw(link.lines().next().unwrap_or_default());
+            told.saw(program);
+            ensure!(link.contains(" xdp ") && !link.contains("xdpgeneric"), "no native XDP program on {interface}");
+        }
+        self.eipgate(told, &["pool", "list"]).map(drop)
+    }
+
+    fn create(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let mut created = Vec::new();
+        for ((name, private), bandwidth) in [(WEB, "5"), (CLIENT, "5"), (DATABASE, "0")] {
+            let private = private.to_string();
+            let words = ["instance", "create", "--private-ip", &private, "--name", name, "--bandwidth", bandwidth];
+            self.eipgate(told, &words)?;
+            created.push(self.lab.public_ip(name)?);
+            told.saw(format!("{name}: {private}, public {}", shown(created[created.len() - 1])));
+        }
+        (self.web, self.client) = (created[0], created[1]);
+        ensure!(created[0].is_some() && created[1].is_some(), "bandwidth above 0 brought no public IP");
+        ensure!(created[2].is_none(), "bandwidth 0 brought a public IP");
+        Ok(())
+    }
+
+    fn addresses(&mut self, told: &mut Told<'_>) -> Result<()> {
+        told.did("a", "ip -br -4 addr");
+        let text = self.lab.a.tell(&["ip", "-br", "-4", "addr"])?;
+        told.saw(&text);
+        let shown: Vec<&str> = text.split_whitespace().filter(|word| word.contains('/')).collect();
+        ensure!(shown == ["127.0.0.1/8", "10.0.0.11/24"], "other addresses than the private one: {shown:?}");
+        Ok(())
+    }
+
+    fn inbound(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let public = self.web()?;
+        self.serve(told, "a", "web on 10.0.0.11")?;
+        self.serve(told, "b", "database on 10.0.0.12")?;
+        self.reaches(told, public, "web on 10.0.0.11")
+    }
+
+    fn outbound(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let public = self.web()?;
+        self.serve(told, "internet", "the Internet")?;
+        let (inside, outside) = (self.lab.at_a.watch(), self.lab.at_internet.watch());
+        let (page, _) = self.curl(told, "a", INTERNET)?;
+        ensure!(page.contains("the Internet"), "another page: {page}");
+        told.saw(opening(&inside, "at a       ", A, INTERNET)?);
+        told.saw(opening(&outside, "at internet", public, INTERNET)?);
+        let server = self.servers.last().context("the server on the Internet")?;
+        let line = server.said().lines().find(|line| line.contains("GET /")).unwrap_or_default().to_owned();
+        told.saw(format!("the server's log: {line}"));
+        ensure!(line.starts_with(&public.to_string()), "the server saw another address than {public}");
+        Ok(())
+    }
+
+    fn no_address(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let before = self.lab.verdicts("no-public-address")?;
+        let outside = self.lab.at_router.watch();
+        self.silent(told, "b", INTERNET)?;
+        self.lab.settle()?;
+        let dropped = self.lab.verdicts("no-public-address")? - before;
+        told.saw(format!("the program dropped {dropped} packets as no-public-address"));
+        outside.nothing("a packet of the instance", |frame| super::evidence::opens(frame, B, INTERNET))?;
+        ensure!(dropped > 0, "no packet was dropped for this reason");
+        Ok(())
+    }
+
+    fn hairpin(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let (web, client) = (self.web()?, self.client.context("the client has no public IP")?);
+        let watch = self.lab.at_a.watch();
+        let (page, _) = self.curl(told, "c", web)?;
+        ensure!(page.contains("web on 10.0.0.11"), "another page: {page}");
+        told.saw(opening(&watch, "at a", client, A)?);
+        let watch = self.lab.at_a.watch();
+        let (page, _) = self.curl(told, "a", web)?;
+        ensure!(page.contains("web on 10.0.0.11"), "another page: {page}");
+        told.saw(opening(&watch, "at a, leaving  ", A, web)?);
+        told.saw(opening(&watch, "at a, returning", web, A)?);
+        Ok(())
+    }
+
+    fn bind(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let ordinary = self.web()?;
+        told.did("gateway", "eipgate eip allocate");
+        let eip = self.lab.allocate()?;
+        told.saw(format!("{} {}", eip.id, eip.address));
+        self.eip = Some(eip.clone());
+        self.eipgate(told, &["eip", "bind", &eip.id, "web"])?;
+        let public = self.lab.public_ip("web")?;
+        told.saw(format!("web: public {}, before {ordinary}", shown(public)));
+        ensure!(public == Some(eip.address), "the instance's public address is not the EIP");
+        self.reaches(told, eip.address, "web on 10.0.0.11")?;
+        self.silent(told, "internet", ordinary)?;
+        self.pool_shows(told, ordinary, "cooling")
+    }
+
+    fn unbind(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let (old, eip) = (self.web()?, self.eip()?);
+        self.eipgate(told, &["eip", "unbind", &eip.id])?;
+        let new = self.lab.public_ip("web")?.context("the instance has no public IP after unbinding")?;
+        told.saw(format!("web: public {new}, before the EIP {old}"));
+        ensure!(new != old && new != eip.address, "the old address came back");
+        self.web = Some(new);
+        self.reaches(told, new, "web on 10.0.0.11")?;
+        self.silent(told, "internet", eip.address)
+    }
+
+    fn rebind(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let eip = self.eip()?;
+        self.eipgate(told, &["eip", "bind", &eip.id, "database"])?;
+        let watch = self.lab.at_b.watch();
+        self.reaches_page(told, eip.address, "database on 10.0.0.12")?;
+        told.saw(opening(&watch, "at b", INTERNET, B)?);
+        Ok(())
+    }
+
+    fn restart(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let public = self.web()?.to_string();
+        let pid = self.lab.daemon.pid().context("no daemon runs")?;
+        let words = ["ping", "-i", "0.01", "-c", "200", "-W", "1", &public];
+        told.did("internet", &words.join(" "));
+        let ping = self.lab.internet.spawn(&words)?;
+        ping.wait_to_say("icmp_seq=20 ", Duration::from_secs(5))?;
+        told.did("gateway", &format!("kill -9 {pid}"));
+        self.lab.daemon.kill()?;
+        ping.wait_to_say("icmp_seq=60 ", Duration::from_secs(5))?;
+        told.did("gateway", "eipgate run ...");
+        self.lab.daemon.restart()?;
+        let finished = ping.finish(Duration::from_secs(20))?;
+        let summary = finished.stdout.lines().find(|line| line.contains("packet loss")).unwrap_or_default();
+        told.saw(summary);
+        ensure!(summary.contains(" 0% packet loss"), "packets were lost");
+        Ok(())
+    }
+
+    fn terminate_bound(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let eip = self.eip()?;
+        self.eipgate(told, &["instance", "terminate", "database"])?;
+        self.silent(told, "internet", eip.address)?;
+        self.eipgate(told, &["eip", "list"])?;
+        let shown = self.lab.daemon.json(&["eip", "show", &eip.id])?;
+        ensure!(shown["address"] == eip.address.to_string(), "the EIP is gone");
+        ensure!(shown["bound_to"].is_null(), "the EIP is still bound");
+        Ok(())
+    }
+
+    fn terminate(&mut self, told: &mut Told<'_>) -> Result<()> {
+        let ordinary = self.web()?;
+        self.eipgate(told, &["instance", "terminate", "web"])?;
+        self.silent(told, "internet", ordinary)?;
+        self.pool_shows(told, ordinary, "cooling")
+    }
+
+    fn leaks(&mut self, told: &mut Told<'_>) -> Result<()> {
+        self.servers.clear();
+        self.lab.settle()?;
+        let [internet, router] = self.lab.looked_at();
+        told.saw(format!(
+            "the router looked at {} packets from the gateway, missed {}",
+            router.received, router.missed
+        ));
+        told.saw(format!("the Internet host looked at {} packets, missed {}", internet.received, internet.missed));
+        let leaks = self.lab.leaks();
+        told.saw(format!("{} with a private address or a wrong checksum", leaks.len()));
+        match leaks.first() {
+            Some(leak) => bail!("{leak}"),
+            None => Ok(()),
+        }
+    }
+
+    // ---- what the steps are made of ----
+
+    fn web(&self) -> Result<Ipv4Addr> {
+        self.web.context("web has no public IP, since an earlier step failed")
+    }
+
+    fn eip(&self) -> Result<Eip> {
+        self.eip.clone().context("there is no EIP, since an earlier step failed")
+    }
+
+    fn host(&self, name: &str) -> &'a Namespace {
+        match name {
+            "a" => &self.lab.a,
+            "b" => &self.lab.b,
+            "c" => &self.lab.c,
+            _ => &self.lab.internet,
+        }
+    }
+
+    /// Runs a command of eipgate and shows what it prints.
+    fn eipgate(&self, told: &mut Told<'_>, words: &[&str]) -> Result<String> {
+        told.did("gateway", &format!("eipgate {}", words.join(" ")));
+        let said = self.lab.daemon.tell(words)?;
+        told.saw(&said);
+        Ok(said)
+    }
+
+    /// Starts a web server on a host.
+    fn serve(&mut self, told: &mut Told<'_>, host: &str, page: &str) -> Result<()> {
+        let directory = self.lab.directory.join(format!("page-{host}"));
+        fs::create_dir_all(&directory)?;
+        fs::write(directory.join("index.html"), format!("{page}\n"))?;
+        told.did(host, "python3 -m http.server 80");
+        let directory = directory.display().to_string();
+        let server = self.host(host).spawn(&["python3", "-um", "http.server", "80", "--directory", &directory])?;
+        self.host(host).wait_for_listener(80).with_context(|| server.said())?;
+        self.servers.push(server);
+        Ok(())
+    }
+
+    /// Fetches a page; also returns whom curl was connected to.
+    fn curl(&self, told: &mut Told<'_>, host: &str, to: Ipv4Addr) -> Result<(String, String)> {
+        let url = format!("http://{to}/");
+        told.did(host, &format!("curl {url}"));
+        let words = ["curl", "-sS", "--max-time", "5", "-w", "HTTP %{http_code} from %{remote_ip}", &url];
+        let said = self.host(host).tell(&words)?;
+        let (page, status) = said.rsplit_once('\n').unwrap_or(("", &said));
+        told.saw(format!("{status}: {page}"));
+        ensure!(status.starts_with("HTTP 200"), "not found");
+        Ok((page.to_owned(), status.to_owned()))
+    }
+
+    /// The Internet fetches the page of `web`, seen on both sides of the gateway.
+    fn reaches(&self, told: &mut Told<'_>, public: Ipv4Addr, page: &str) -> Result<()> {
+        let (outside, inside) = (self.lab.at_internet.watch(), self.lab.at_a.watch());
+        self.reaches_page(told, public, page)?;
+        told.saw(opening(&outside, "at internet", INTERNET, public)?);
+        told.saw(opening(&inside, "at a       ", INTERNET, A)?);
+        Ok(())
+    }
+
+    fn reaches_page(&self, told: &mut Told<'_>, public: Ipv4Addr, page: &str) -> Result<()> {
+        let (found, _) = self.curl(told, "internet", public)?;
+        ensure!(found.contains(page), "another page than `{page}`: {found}");
+        Ok(())
+    }
+
+    /// Nobody answers there.
+    fn silent(&self, told: &mut Told<'_>, host: &str, to: Ipv4Addr) -> Result<()> {
+        const TIMED_OUT: i32 = 28;
+        const REFUSED: i32 = 7;
+        let url = format!("http://{to}/");
+        told.did(host, &format!("curl --max-time {SILENCE} {url}"));
+        let finished =
+            self.host(host).output(&["curl", "-sS", "--max-time", SILENCE, &url], Duration::from_secs(10))?;
+        told.saw(format!("{} (curl ended with {})", finished.stderr.trim(), finished.code()));
+        ensure!(matches!(finished.code(), TIMED_OUT | REFUSED), "somebody answers at {to}: {}", finished.stdout);
+        Ok(())
+    }
+
+    /// The pool's account of an address has a certain word in its state.
+    fn pool_shows(&self, told: &mut Told<'_>, address: Ipv4Addr, state: &str) -> Result<()> {
+        told.did("gateway", "eipgate pool list -o json");
+        let pools = self.lab.daemon.json(&["pool", "list"])?;
+        let row = row_about(&pools, &address.to_string());
+        let text = row.map_or_else(|| pools.to_string(), Value::to_string);
+        told.saw(&text);
+        ensure!(text.to_lowercase().contains(state), "the pool does not say that {address} is {state}");
+        Ok(())
+    }
+}
+
+/// The innermost object that names the address; the whole answer may only count addresses.
+fn row_about<'v>(value: &'v Value, address: &str) -> Option<&'v Value> {
+    let inner: Vec<&Value> = match value {
+        Value::Array(rows) => rows.iter().collect(),
+        Value::Object(fields) => fields.values().collect(),
+        _ => return None,
+    };
+    let found = inner.iter().find_map(|value| row_about(value, address));
+    found.or_else(|| inner.iter().any(|value| value.as_str() == Some(address)).then_some(value))
+}
+
+fn shown(address: Option<Ipv4Addr>) -> String {
+    address.map_or("none".into(), |address| address.to_string())
+}
