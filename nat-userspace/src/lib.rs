@@ -8,5 +8,4 @@ pub mod dataplane;
 pub mod gateway;
 pub mod store;
 
-/// The XDP program, compiled by the build script.
-pub static PROGRAM: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/nat-ebpf"));
+pub use dataplane::OBJECT as PROGRAM;

@@ -26,7 +26,7 @@ pub enum Ending {
 
 /// Plays the demonstration; `true` where every step went well.
 pub fn play(ending: Ending, undo: &Undo) -> Result<bool> {
-    let mut stage = Stage::new();
+    let mut stage = Stage::new(undo);
     let begun = Instant::now();
     if ending == Ending::Keep {
         standing::ensure_none_stands()?;

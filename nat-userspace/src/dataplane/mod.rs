@@ -37,6 +37,7 @@ pub use network::AttachMode;
 use network::{Topology, Watch};
 use pins::{Lock, Pins};
 pub use plan::{Host, Limits, LinkPlan, Mode, Plan, ProgramLog};
+pub use program::OBJECT;
 use program::Program;
 use sysctl::HostSettings;
 use tables::{KernelTables, Tables};

@@ -12,6 +12,9 @@ use super::network::{AttachMode, Interface};
 use super::pins::Pins;
 use super::plan::{Limits, Mode, ProgramLog};
 
+/// The compiled program; the build script puts it there.
+pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/nat-ebpf"));
+
 /// Name of the program, in the object and in the kernel.
 pub const NAME: &str = "eipgate";
 
@@ -44,7 +47,7 @@ impl Program {
         for name in MAP_NAMES {
             loader.map_pin_path(name, pins.map(name));
         }
-        let mut ebpf = loader.load(crate::PROGRAM).context(
+        let mut ebpf = loader.load(OBJECT).context(
             "loading the XDP program; the kernel must be 6.1 or later, and the process needs CAP_BPF, CAP_NET_ADMIN and \
              CAP_PERFMON",
         )?;

@@ -2,7 +2,8 @@
 
 use std::fmt::Display;
 use std::process::{ExitCode, exit};
-use std::thread;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::{panic, thread};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
@@ -52,8 +53,16 @@ enum LabAction {
     },
 }
 
+/// A signal has come.
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
 fn main() -> ExitCode {
-    match act(Arguments::parse().action) {
+    let result = act(Arguments::parse().action);
+    while INTERRUPTED.load(Ordering::SeqCst) {
+        // The thread that takes the lab down ends the process.
+        thread::park();
+    }
+    match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
         Err(error) => {
@@ -103,7 +112,7 @@ fn print(line: impl Display) {
 
 /// Has a thread of its own wait for signals and take the lab down, whatever the others are doing.
 fn undo_on_signals() -> Result<Undo> {
-    const INTERRUPTED: i32 = 128;
+    const BY_SIGNAL: i32 = 128;
     let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
     // Before any other thread is there, so that none of them takes the signal.
     signals.thread_block().context("cannot block signals")?;
@@ -111,13 +120,16 @@ fn undo_on_signals() -> Result<Undo> {
     let noted = undo.clone();
     thread::spawn(move || {
         let signal = signals.wait();
+        INTERRUPTED.store(true, Ordering::SeqCst);
+        // What the others run into from here on is of no interest.
+        panic::set_hook(Box::new(|_| {}));
         eprintln!("\nInterrupted: taking the lab down.");
         if let Some(remains) = noted.take()
             && let Err(error) = remains.with_inhabitants().remove()
         {
             eprintln!("eipgate-lab: {error:#}");
         }
-        exit(INTERRUPTED + signal.map_or(0, |signal| signal as i32));
+        exit(BY_SIGNAL + signal.map_or(0, |signal| signal as i32));
     });
     Ok(undo)
 }

@@ -245,7 +245,15 @@ impl Lab {
     }
 
     fn take_down(&mut self) -> Result<()> {
-        let Some(mut remains) = self.undo_after_captures()? else { return Ok(()) };
+        if !self.undo.is_standing() {
+            return Ok(());
+        }
+        // Where a test has taken links away, what was on its way cannot arrive.
+        let _ = self.settle();
+        if self.daemon.is_running() {
+            self.daemon.kill()?;
+        }
+        let Some(mut remains) = self.undo.take() else { return Ok(()) };
         let detached = self.detach(&mut remains);
         for capture in [&mut self.at_internet, &mut self.at_router, &mut self.at_a, &mut self.at_b, &mut self.at_c] {
             capture.finish()?;
@@ -260,15 +268,6 @@ impl Lab {
         let removed = remains.remove();
         let verdict = verdict.and(detached).and(removed);
         if log.is_empty() { verdict } else { verdict.with_context(|| format!("The daemon's log:\n{log}")) }
-    }
-
-    fn undo_after_captures(&mut self) -> Result<Option<Remains>> {
-        // Where a test has taken links away, what was on its way cannot arrive.
-        let _ = self.settle();
-        if self.daemon.is_running() {
-            self.daemon.kill()?;
-        }
-        Ok(self.undo.take())
     }
 
     /// Done while the captures still run: detaching must not leak either.

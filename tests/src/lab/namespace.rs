@@ -14,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
+use nix::ifaddrs::getifaddrs;
 use nix::mount::{MntFlags, umount2};
 use nix::sched::{CloneFlags, setns};
 
@@ -115,10 +116,10 @@ impl Namespace {
 
     /// The MAC address of an interface.
     pub fn mac(&self, interface: &str) -> Result<Mac> {
-        let all: serde_json::Value = serde_json::from_str(&self.tell(&["ip", "-j", "link", "show", interface])?)?;
-        let text = all[0]["address"].as_str().context("an interface without an address")?;
-        let bytes = text.split(':').map(|byte| u8::from_str_radix(byte, 16)).collect::<Result<Vec<_>, _>>()?;
-        Mac::try_from(bytes).ok().with_context(|| format!("{text} is no MAC address"))
+        let all: Vec<_> = self.run(|| getifaddrs().map(Iterator::collect))?;
+        let mut named = all.iter().filter(|found| found.interface_name == interface);
+        let mac = named.find_map(|found| found.address.as_ref()?.as_link_addr()?.addr());
+        mac.with_context(|| format!("no interface {interface} in {}", self.name))
     }
 
     /// Whether an interface is there.

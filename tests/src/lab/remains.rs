@@ -183,6 +183,11 @@ impl Undo {
         }
     }
 
+    /// Whether something is there that nobody has begun to undo.
+    pub fn is_standing(&self) -> bool {
+        matches!(*wait::locked(&self.0), State::Standing(_))
+    }
+
     /// Hands over what there is to undo, once. Nothing can be made any more.
     pub fn take(&self) -> Option<Remains> {
         match std::mem::replace(&mut *wait::locked(&self.0), State::Over) {
