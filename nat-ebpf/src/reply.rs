@@ -85,7 +85,10 @@ fn build_error(packet: &mut Packet, arrival: &Arrival, error: Error) -> Option<(
 
     // Cut behind the quotation, padding included, then make room in front of it.
     let surplus = packet.length() as i32 - (network + quotation) as i32;
-    packet.move_end(-surplus)?;
+    if surplus > 0 {
+        // Of 0 bytes the kernel thinks as of growth, which a frame of several buffers may be denied.
+        packet.move_end(-surplus)?;
+    }
     packet.move_start(-(ADDED as i32))?;
     packet.store(network, &ipv4::to_bytes(&ip))?;
     packet.store(network + Ipv4Hdr::LEN, &header)?;

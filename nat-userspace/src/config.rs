@@ -50,7 +50,7 @@ pub struct Config {
     pub allow_reserved_pools: bool,
     #[serde(deserialize_with = "file::time_span")]
     pub cool_down: Duration,
-    #[serde(deserialize_with = "file::mode")]
+    #[serde(deserialize_with = "file::text")]
     pub xdp_mode: Mode,
     pub state_dir: PathBuf,
     pub bpf_dir: PathBuf,
@@ -199,13 +199,4 @@ pub fn check_vpcs<'a>(vpcs: impl Iterator<Item = &'a VpcId>) -> Result<()> {
 pub fn parse_time_span(text: &str) -> Result<Duration> {
     let span: SignedDuration = text.parse().with_context(|| format!("{text:?} is not a time; write it like 10m"))?;
     Duration::try_from(span).with_context(|| format!("{text:?} is negative"))
-}
-
-/// Reads an XDP mode.
-pub fn parse_mode(text: &str) -> Result<Mode> {
-    match text {
-        "native" => Ok(Mode::Native),
-        "generic" => Ok(Mode::Generic),
-        _ => bail!("{text:?} is not an XDP mode; write native or generic"),
-    }
 }

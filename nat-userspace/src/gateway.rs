@@ -24,7 +24,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use tokio::sync::mpsc;
-use tokio::time::{MissedTickBehavior, interval};
+use tokio::time::{MissedTickBehavior, interval, sleep};
 use tracing::{error, info, warn};
 
 use crate::address::{Capacity, Change, Command, EipId, Fact, InstanceId, Ledger, Time, VpcId};
@@ -47,6 +47,8 @@ pub const BYPASS: &str = "nftables and conntrack do not see the traffic this gat
                           `eipgate monitor` shows it";
 /// How often the maps are tried again after a write that failed.
 const RETRY: Duration = Duration::from_secs(1);
+/// How long an address set aside by an earlier daemon stays so without being seen in use again.
+const DOUBT: Duration = Duration::from_secs(300);
 
 /// The owner of everything, generic over the packet path it drives.
 pub struct Gateway<P> {
@@ -62,6 +64,8 @@ pub struct Gateway<P> {
     /// What the data plane said last, if it is not well.
     degraded: Option<String>,
     own_in_pool: BTreeSet<Ipv4Addr>,
+    /// Set aside by an earlier daemon, and not seen to be in use elsewhere since.
+    unconfirmed: BTreeSet<Ipv4Addr>,
     /// Set when it cannot be told what is committed. Only a restart can find out.
     lost: Option<StoreError>,
 }
@@ -71,13 +75,15 @@ impl<P: PacketPath> Gateway<P> {
     pub async fn run(mut self, mut jobs: mpsc::Receiver<Job>, stop: impl Future<Output = ()>) -> Result<()> {
         let mut retry = interval(RETRY);
         retry.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        tokio::pin!(stop);
+        let doubt = sleep(DOUBT);
+        tokio::pin!(stop, doubt);
         loop {
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 Some(job) = jobs.recv() => job(&mut self),
                 notice = self.path.turn() => self.take_notice(notice),
                 _ = retry.tick(), if self.dirty.is_some() => self.reconcile(),
+                () = &mut doubt, if !self.unconfirmed.is_empty() => self.clear_unconfirmed(),
             }
             if let Some(lost) = self.lost.take() {
                 return Err(lost).context("stopping, because only a start can tell what is stored; traffic goes on");
@@ -174,17 +180,23 @@ impl<P: PacketPath> Gateway<P> {
             Notice::Duplicate { address, mac } => {
                 let mac = mac.map(|byte| format!("{byte:02x}")).join(":");
                 warn!(%address, mac, "another host on the link answers for a pool address");
+                self.unconfirmed.remove(&address);
                 self.observe(Command::MarkDuplicate { address });
             }
             Notice::DuplicateGone { address } => {
                 info!(%address, "no other host answers for this pool address any more");
                 self.own_in_pool.remove(&address);
+                self.unconfirmed.remove(&address);
                 self.observe(Command::ClearDuplicate { address });
             }
             Notice::OwnAddressInPool { address } => {
-                error!(%address, "the gateway itself was given an address of a pool; take it away or change the pool");
-                self.own_in_pool.insert(address);
-                self.observe(Command::MarkDuplicate { address });
+                // One that is withheld anyway has been there from the start: an on-link pool leaves the gateway's out.
+                if self.ledger.pool().is_member(address) {
+                    error!(%address, "the gateway itself was given an address of a pool");
+                    self.own_in_pool.insert(address);
+                    self.unconfirmed.remove(&address);
+                    self.observe(Command::MarkDuplicate { address });
+                }
             }
             Notice::Degraded(reason) => {
                 error!("degraded: {reason}");
@@ -194,6 +206,13 @@ impl<P: PacketPath> Gateway<P> {
                 info!("recovered");
                 self.degraded = None;
             }
+        }
+    }
+
+    /// The data plane asks the link for every address of its pools at each start, so silence means nobody.
+    fn clear_unconfirmed(&mut self) {
+        for address in std::mem::take(&mut self.unconfirmed) {
+            self.observe(Command::ClearDuplicate { address });
         }
     }
 
@@ -239,11 +258,14 @@ impl<P: PacketPath> Operations for Gateway<P> {
         let mut problems: Vec<String> = Vec::new();
         problems.extend(self.dirty.iter().map(|reason| format!("the maps are behind the ledger: {reason}")));
         let own = self.own_in_pool.iter();
-        problems.extend(own.map(|address| format!("the gateway itself has {address}, an address of a pool")));
-        for problem in self.degraded.iter().chain(&plane.problems) {
-            if !problems.contains(problem) {
-                problems.push(problem.clone());
-            }
+        problems.extend(own.map(|address| {
+            format!("the gateway itself was given {address}, an address of a pool; take it away and restart the daemon")
+        }));
+        // What the data plane says now is newer than what it told last, and tells each problem by itself.
+        if plane.problems.is_empty() {
+            problems.extend(self.degraded.clone());
+        } else {
+            problems.extend(plane.problems.iter().cloned());
         }
         Status {
             since: self.since,

@@ -11,16 +11,17 @@ use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
 use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
 use nat_common::abi::{
-    AddressCounters, Bucket, ConnectedKey, Egress, EgressKey, Inbound, Link as LinkValue, LinkKey, NO_SLOT, NextHopKey,
-    Outbound, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL, PrivateAddr, PrivateKey, PublicAddr, SIDE_DOWNLINK,
-    SIDE_UPLINK, Settings, VerdictCounter, Vpc,
+    AddressCounters, Bucket, ConnectedKey, Egress, EgressKey, Event, Inbound, Link as LinkValue, LinkKey, NO_SLOT,
+    NextHopKey, Outbound, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL, PrivateAddr, PrivateKey, PublicAddr,
+    SIDE_DOWNLINK, SIDE_UPLINK, Settings, VerdictCounter, Vpc,
 };
 use nat_common::verdict::Verdict;
 use nix::sched::{CloneFlags, setns, unshare};
+use zerocopy::FromBytes as _;
 
 use crate::reference::{Device, Entry, Neighbour, Side, Way, World, within};
 
@@ -205,6 +206,18 @@ impl Program {
         map.iter().map(|bucket| bucket.expect("every bucket can be read").refused).sum()
     }
 
+    /// What the monitor has told since it was asked last.
+    pub fn events(&mut self) -> Vec<Event> {
+        let map = self.bpf.map_mut("EVENTS").expect("it has that map");
+        let mut ring = RingBuf::try_from(map).expect("of that type");
+        let mut events = Vec::new();
+        while let Some(told) = ring.next() {
+            let (event, _) = Event::read_from_prefix(&told).expect("what is told is an event");
+            events.push(event);
+        }
+        events
+    }
+
     /// The number of instructions the verifier went through, where the kernel says (since 5.16).
     pub fn verified_instructions(&mut self) -> Option<u32> {
         let program: &mut Xdp = self.bpf.program_mut("eipgate")?.try_into().ok()?;
@@ -326,7 +339,7 @@ fn load(pairs: u32) -> Result<Ebpf> {
         // No logging: the verifier removes it.
         .override_global("AYA_LOG_LEVEL", &0u8, true)
         // A slot for each address of the world, as the daemon does; 65,536 of them take 40 ms.
-        .set_max_entries("COUNTERS", pairs.max(1))
+        .map_max_entries("COUNTERS", pairs.max(1))
         .load(nat_userspace::PROGRAM)?;
     let program: &mut Xdp = bpf.program_mut("eipgate").context("no program")?.try_into()?;
     program.load()?;

@@ -17,7 +17,7 @@ use tracing_subscriber::EnvFilter;
 use super::failure::Failure;
 use crate::address::Prefix;
 use crate::admin::Listener;
-use crate::config::{Config, Downlink, Link, Overrides, parse_mode, parse_time_span};
+use crate::config::{Config, Downlink, Link, Overrides, parse_time_span};
 use crate::dataplane::Mode;
 use crate::gateway::{self, BYPASS, Handle};
 
@@ -56,7 +56,7 @@ pub(super) struct Args {
     cool_down: Option<Duration>,
 
     /// How the program is attached: native (in the driver) or generic. [default: native]
-    #[arg(long, value_name = "native|generic", value_parser = parse_mode)]
+    #[arg(long, value_name = "native|generic")]
     xdp_mode: Option<Mode>,
 
     /// Where the durable state is kept. [default: /var/lib/eipgate]
@@ -94,8 +94,9 @@ pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, F
     let outcome = runtime.block_on(serve(&config));
     runtime.shutdown_background();
     outcome.map_err(|error| {
-        let hint = if geteuid().is_root() { "" } else { "; `eipgate run` needs root" };
-        Failure { status: 1, sentence: format!("{error:#}{hint}") }
+        let sentence = format!("{error:#}");
+        let hint = if geteuid().is_root() || sentence.contains("root") { "" } else { "; run it as root" };
+        Failure { status: 1, sentence: format!("{sentence}{hint}") }
     })?;
     Ok(ExitCode::SUCCESS)
 }

@@ -6,7 +6,7 @@ use super::Context;
 use super::failure::{DEGRADED, Failure};
 use super::output::{fields, or_dash, print, show, table};
 use crate::admin::wire::{Request, StatusReport, Usage};
-use crate::dataplane::{LinkStatus, PlaneStatus};
+use crate::dataplane::{LinkStatus, MapUse, PlaneStatus};
 
 /// Show how the daemon and its data plane are. Ends with status 6 when the gateway is degraded.
 #[derive(Debug, clap::Args)]
@@ -36,11 +36,10 @@ pub(super) fn page(report: &StatusReport<PlaneStatus>) -> String {
         parts.push(format!("{} addresses are held that no pool has", report.held_outside_pools));
     }
     parts.extend(report.problems.iter().map(|problem| format!("degraded: {problem}")));
-    let titles = ["INTERFACE", "SIDE", "VLAN", "VPC", "STATE", "MODE"];
+    let titles = ["INTERFACE", "SIDE", "VLAN", "VPC", "STATE", "MODE", "MTU"];
     parts.push(String::new());
     parts.push(table(&titles, plane.links.iter().map(link), "no interfaces"));
-    let map =
-        |map: &crate::dataplane::MapUse| vec![map.name.clone(), map.entries.to_string(), map.capacity.to_string()];
+    let map = |map: &MapUse| vec![map.name.clone(), map.entries.to_string(), map.capacity.to_string()];
     parts.push(String::new());
     parts.push(table(&["MAP", "ENTRIES", "CAPACITY"], plane.maps.iter().map(map), "no maps"));
     parts.push(String::new());
@@ -55,7 +54,13 @@ fn link(link: &LinkStatus) -> Vec<String> {
         link.side.clone(),
         or_dash((!tags.is_empty()).then(|| tags.join("."))),
         or_dash(link.vpc.as_ref()),
-        if link.attached { "attached" } else { "waiting" }.to_owned(),
+        match (link.attached, link.up) {
+            (true, true) => "attached",
+            (true, false) => "attached, down",
+            (false, _) => "waiting",
+        }
+        .to_owned(),
         or_dash(link.mode.as_ref()),
+        or_dash(link.mtu),
     ]
 }

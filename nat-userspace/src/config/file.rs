@@ -11,8 +11,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use serde::de::{Deserialize, Deserializer, Error as _};
 
-use super::{Config, parse_mode, parse_time_span};
-use crate::dataplane::Mode;
+use super::{Config, parse_time_span};
 
 /// Every key of the file.
 pub(super) const KEYS: [&str; 20] = [
@@ -97,10 +96,6 @@ pub(super) fn texts<'de, D: Deserializer<'de>, T: FromStr<Err: Display>>(from: D
 
 pub(super) fn time_span<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     parse_time_span(&String::deserialize(from)?).map_err(D::Error::custom)
-}
-
-pub(super) fn mode<'de, D: Deserializer<'de>>(from: D) -> Result<Mode, D::Error> {
-    parse_mode(&String::deserialize(from)?).map_err(D::Error::custom)
 }
 
 pub(super) fn permissions<'de, D: Deserializer<'de>>(from: D) -> Result<u32, D::Error> {

@@ -46,7 +46,7 @@ fn every_error_names_its_line_and_says_what_would_be_right() {
         ("\npools = [\"8.8.8.1/24\"]", 2, "8.8.8.1/24 has host bits set: write 8.8.8.0/24"),
         ("cool_down = 10", 1, "invalid type: integer `10`, expected a string"),
         ("cool_down = \"-10m\"", 1, "\"-10m\" is negative"),
-        ("xdp_mode = \"hybrid\"", 1, "\"hybrid\" is not an XDP mode; write native or generic"),
+        ("xdp_mode = \"hybrid\"", 1, "`hybrid` is no XDP mode; take native or generic"),
         ("socket_mode = \"0999\"", 1, "\"0999\" is not a file mode; write it in octal, like \"0660\""),
         ("max_pairs = -1", 1, "invalid value: integer `-1`, expected u32"),
     ] {

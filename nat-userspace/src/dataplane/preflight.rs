@@ -30,10 +30,10 @@ fn effective(status: &str) -> u64 {
 }
 
 fn check_capabilities(effective: u64) -> Result<()> {
-    let has = |bit: u32| effective & (1 << bit) != 0;
+    let has = |bit: u32| effective & (1 << bit) != 0 || (bit >= 38 && effective & (1 << SYS_ADMIN) != 0);
     let missing: Vec<_> = NEEDED
         .iter()
-        .filter(|(bit, ..)| !has(*bit) && !(*bit >= 38 && has(SYS_ADMIN)))
+        .filter(|(bit, ..)| !has(*bit))
         .map(|(_, name, purpose)| format!("{name} (to {purpose})"))
         .collect();
     if missing.is_empty() {

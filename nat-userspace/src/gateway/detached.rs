@@ -91,6 +91,9 @@ impl PacketPath for Detached {
             vpc: vpc.map(Into::into),
             attached: mode.is_some(),
             mode: mode.map(Into::into),
+            ifindex: mode.map(|_| 2),
+            mtu: mode.map(|_| 1500),
+            up: mode.is_some(),
         };
         let recording = self.recording();
         PlaneStatus {

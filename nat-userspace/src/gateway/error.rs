@@ -26,7 +26,7 @@ pub enum GatewayError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No downlink belongs to the VPC, so no instance in it could be reached.
-    #[error("there is no VPC {vpc}: no downlink belongs to it; there is {}", list(known))]
+    #[error("there is no VPC {vpc}, for no downlink belongs to it; there is {}", list(known))]
     UnknownVpc {
         /// The one asked for.
         vpc: VpcId,

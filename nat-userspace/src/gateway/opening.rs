@@ -54,6 +54,7 @@ impl Opened {
         let capacity =
             Capacity { pairs: self.config.max_pairs as usize, instances: self.config.max_instances as usize };
         Ok(Gateway {
+            unconfirmed: self.ledger.duplicates().collect(),
             ledger: self.ledger,
             store: self.store,
             path,

@@ -1,5 +1,6 @@
 //! The configuration as the data plane wants it.
 
+use crate::address::VpcId;
 use crate::config::{Config, Link};
 use crate::dataplane::{Limits, LinkPlan, Plan};
 
@@ -25,6 +26,6 @@ pub(super) fn uplinks(config: &Config) -> Vec<LinkPlan> {
     config.uplinks.iter().map(|link| link_plan(link, None)).collect()
 }
 
-fn link_plan(link: &Link, vpc: Option<crate::address::VpcId>) -> LinkPlan {
+fn link_plan(link: &Link, vpc: Option<VpcId>) -> LinkPlan {
     LinkPlan { interface: link.interface.clone(), tags: link.tags.clone(), vpc }
 }

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, bail, ensure};
 
 use crate::address::{Pool, PoolDefinition, PoolKind, Prefix, ReservedRanges};
 use crate::config::Config;
@@ -26,16 +26,15 @@ fn define(prefix: Prefix, environment: &Environment) -> Result<PoolDefinition> {
         .filter(|own| own.uplink)
         .filter_map(|own| Prefix::containing(own.address, own.length).ok());
     let holding = networks.filter(|network| network.contains(prefix.first()) && network.contains(prefix.last()));
-    let inside = environment.own.iter().filter(|own| prefix.contains(own.address));
+    let mut inside = environment.own.iter().filter(|own| prefix.contains(own.address));
     // The smallest network is the one whose first and last address matter most to its hosts.
     if let Some(connected) = holding.max_by_key(|network| network.length()) {
         let gateway: Vec<Ipv4Addr> = inside.map(|own| own.address).collect();
         return Ok(PoolDefinition { prefix, kind: PoolKind::OnLink { connected, gateway } });
     }
-    let mut collisions = inside;
-    if let Some(own) = collisions.next() {
+    if let Some(own) = inside.next() {
         let (address, interface) = (own.address, &own.interface);
-        anyhow::bail!(
+        bail!(
             "pool {prefix} contains {address}, the gateway's own address on {interface}; \
              give the gateway another address or choose another pool"
         );

@@ -265,16 +265,39 @@ async fn an_address_another_host_answers_for_is_set_aside() {
     assert_eq!(gateway.ledger.duplicates().count(), 0);
 
     gateway.take_notice(Notice::OwnAddressInPool { address });
-    gateway.take_notice(Notice::Degraded("eth0 is gone".into()));
+    // An address that is withheld anyway is no surprise.
+    gateway.take_notice(Notice::OwnAddressInPool { address: [10, 0, 0, 1].into() });
+    gateway.take_notice(Notice::Degraded("eth0 is gone; eth1 is gone".into()));
     path.recording().problems = vec!["eth0 is gone".into(), "eth1 is gone".into()];
     assert_eq!(
         gateway.status().problems,
-        ["the gateway itself has 8.8.8.0, an address of a pool", "eth0 is gone", "eth1 is gone"]
+        [
+            "the gateway itself was given 8.8.8.0, an address of a pool; take it away and restart the daemon",
+            "eth0 is gone",
+            "eth1 is gone"
+        ]
     );
     gateway.take_notice(Notice::Recovered);
     gateway.take_notice(Notice::DuplicateGone { address });
     path.recording().problems.clear();
     assert_eq!(gateway.status().problems, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn an_address_set_aside_by_an_earlier_daemon_is_free_again_when_nobody_is_seen_to_use_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, path) = (config(directory.path()), Detached::default());
+    let mut first = gateway(&config, &path).await.unwrap();
+    let (gone, there) = ([8, 8, 8, 0].into(), [8, 8, 8, 1].into());
+    for address in [gone, there] {
+        first.take_notice(Notice::Duplicate { address, mac: [2, 0, 0, 0, 0, 1] });
+    }
+    drop(first);
+    let mut second = gateway(&config, &path).await.unwrap();
+    second.take_notice(Notice::Duplicate { address: there, mac: [2, 0, 0, 0, 0, 1] });
+    assert_eq!(second.ledger.duplicates().collect::<Vec<_>>(), [gone, there]);
+    second.clear_unconfirmed();
+    assert_eq!(second.ledger.duplicates().collect::<Vec<_>>(), [there]);
 }
 
 #[tokio::test]

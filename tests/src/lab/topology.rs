@@ -133,6 +133,9 @@ impl Topology {
                 let _ = writeln!(lines, "link set {interface} up");
             }
             lines.push_str(addressing(host));
+            if host == "gateway" && self.second_vpc {
+                lines.push_str("addr add 10.0.0.1/24 dev down1\n");
+            }
             namespace.ip(&lines)
         })
     }

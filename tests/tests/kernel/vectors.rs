@@ -19,6 +19,8 @@ mod fragments;
 mod icmp;
 /// VLAN tags and links.
 mod links;
+/// What the monitor tells.
+mod monitor;
 /// IPv4 options.
 mod options;
 /// ICMP errors and ARP answers of the gateway's own.

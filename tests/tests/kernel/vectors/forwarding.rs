@@ -72,15 +72,27 @@ fn t47_every_answer_of_the_fib_has_its_verdict() {
 }
 
 #[test]
-fn forwarding_that_was_switched_off_is_named() {
+fn t47_forwarding_that_was_switched_off_is_named() {
     let mut gateway = Gateway::new();
     let (ingress, frame) = to(&gateway, REMOTE, |packet| packet.udp(1, 2, b"data"));
     std::fs::write("/proc/sys/net/ipv4/conf/d5/forwarding", "0").unwrap();
     assert_eq!(gateway.program.run(ingress, &frame).verdict, Verdict::ForwardingDisabled);
 }
 
+/// An interface that is gone: the helper fails with a negative number.
 #[test]
-fn ttl_goes_down_exactly_once() {
+fn t47_an_error_of_the_fib_is_a_drop() {
+    let mut world = standard_world();
+    world.links[0].device = 77;
+    let world = world.index();
+    let mut gateway = Gateway { program: Program::load(&world), world };
+    let path = gateway.way_in();
+    let frame = path.arrives(&path.arriving().udp(1, 2, b"data"));
+    assert_eq!(gateway.program.run(UPLINK, &frame).verdict, Verdict::RouteError);
+}
+
+#[test]
+fn t28_ttl_goes_down_exactly_once() {
     let mut gateway = Gateway::new();
     for path in gateway.ways() {
         for ttl in [2, 3, 64, 128, 255] {
@@ -106,7 +118,7 @@ fn t29_a_packet_handed_to_the_kernel_keeps_its_ttl_and_its_ethernet_header() {
 }
 
 #[test]
-fn the_mtu_of_the_next_link_is_exact() {
+fn t45_the_mtu_of_the_next_link_is_exact() {
     let mut gateway = Gateway::new();
     for (last, mtu) in [(15, 1500), (7, SMALL_MTU as usize), (9, 576), (12, 68)] {
         for over in [0, 1] {
@@ -126,9 +138,8 @@ fn the_mtu_of_the_next_link_is_exact() {
     }
 }
 
-/// The padding of a short frame does not count, and neither do tags.
 #[test]
-fn the_mtu_is_that_of_the_ip_packet() {
+fn t33_the_mtu_is_that_of_the_ip_packet_without_tags_and_padding() {
     let mut gateway = Gateway::new();
     let path = gateway.hairpin(gateway.plain(3, 0), gateway.plain(2, 0));
     gateway.carries(&path, |packet| packet.dont_fragment().udp(1, 2, &[7; 1472]));
