@@ -261,6 +261,12 @@ impl<P: PacketPath> Operations for Gateway<P> {
         problems.extend(own.map(|address| {
             format!("the gateway itself was given {address}, an address of a pool; take it away and restart the daemon")
         }));
+        let claimed = self.ledger.duplicates().filter(|address| !self.own_in_pool.contains(address));
+        problems.extend(claimed.map(|address| {
+            format!(
+                "another host on an uplink claims {address}, an address of a pool; it is not handed out until that ends"
+            )
+        }));
         // What the data plane says now is newer than what it told last, and tells each problem by itself.
         if plane.problems.is_empty() {
             problems.extend(self.degraded.clone());

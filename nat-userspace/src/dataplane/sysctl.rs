@@ -29,6 +29,17 @@ const INTERFACE: [(&str, &str); 5] = [
     ("arp_announce", "2"),
 ];
 
+/// Settings of neighbours on each uplink and downlink. Packets that XDP forwards confirm no neighbour, so the kernel is
+/// left to ask: a host that changed its MAC without a word is found again within twenty seconds.
+const NEIGHBOURS: [(&str, &str); 3] = [
+    // Milliseconds an answer counts for, on average.
+    ("base_reachable_time_ms", "5000"),
+    // Seconds until a stale neighbour is asked.
+    ("delay_first_probe_time", "1"),
+    // Questions to everybody after those to the old MAC stayed unanswered.
+    ("mcast_resolicit", "2"),
+];
+
 /// Sets and records.
 pub struct HostSettings {
     record: PathBuf,
@@ -57,7 +68,8 @@ impl HostSettings {
 
     /// Sets what holds for an interface.
     pub fn set_interface(&mut self, interface: &str) -> Result<()> {
-        INTERFACE.iter().try_for_each(|(name, value)| self.set(&format!("conf/{interface}/{name}"), value))
+        INTERFACE.iter().try_for_each(|(name, value)| self.set(&format!("conf/{interface}/{name}"), value))?;
+        NEIGHBOURS.iter().try_for_each(|(name, value)| self.set(&format!("neigh/{interface}/{name}"), value))
     }
 
     fn set(&mut self, name: &str, value: &str) -> Result<()> {

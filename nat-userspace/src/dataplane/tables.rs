@@ -90,7 +90,8 @@ impl Tables {
     }
 
     fn add_own(&mut self, present: &[Present<'_>], topology: &Topology) {
-        for own in &topology.addresses {
+        // Loopback addresses are no host's on a wire; the program calls them martian.
+        for own in topology.addresses.iter().filter(|own| !own.address.is_loopback()) {
             // A downlink's address is reached from its own VPC only; every other one from everywhere.
             let vpcs: BTreeSet<u32> = present
                 .iter()
@@ -128,8 +129,7 @@ impl Tables {
 
     /// The gateway's own addresses that may be seen on uplinks.
     pub fn own_outside(&self) -> Vec<Ipv4Addr> {
-        let outside = self.own.keys().filter(|key| key.vpc == 0).map(|key| Ipv4Addr::from(key.address.0));
-        outside.filter(|address| !address.is_loopback()).collect()
+        self.own.keys().filter(|key| key.vpc == 0).map(|key| Ipv4Addr::from(key.address.0)).collect()
     }
 }
 

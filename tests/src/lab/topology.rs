@@ -116,17 +116,21 @@ impl Topology {
 
     /// Gives every interface its settings, addresses and routes and brings it up.
     pub fn bring_up(&self, lab: &str) -> Result<()> {
-        self.each_host(lab, |host, namespace| {
+        let interfaces_of = |host: &str| -> Vec<&str> {
             let ends = self.pairs().flat_map(|pair| pair.ends).filter(|(end, _)| *end == host);
-            let interfaces: Vec<&str> = ends.map(|(_, interface)| interface).collect();
-            for interface in &interfaces {
-                settle_interface(namespace, interface)?;
-            }
+            ends.map(|(_, interface)| interface).collect()
+        };
+        // Both ends of a pair before either is up: a veth that comes up takes its peer's GRO as it is then, for a sign
+        // that frames may be redirected to it, and a later change to a peer that is down escapes it.
+        self.each_host(lab, |host, namespace| {
+            interfaces_of(host).into_iter().try_for_each(|interface| settle_interface(namespace, interface))
+        })?;
+        self.each_host(lab, |host, namespace| {
             let mut lines = String::from("link set lo up\n");
             if host == "switch" {
                 lines.push_str("link add br0 type bridge\n");
             }
-            for interface in interfaces {
+            for interface in interfaces_of(host) {
                 if host == "switch" {
                     let _ = writeln!(lines, "link set {interface} master br0");
                 }

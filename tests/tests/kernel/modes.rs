@@ -36,7 +36,6 @@ fn t56_native_mode_is_read_back_from_the_kernel() {
 #[test]
 fn t48_overlapping_private_addresses_stay_apart() {
     let lab = Lab::builder().second_vpc().build().unwrap();
-    lab.gateway.ip("addr add 10.0.0.1/24 dev down1\n").unwrap();
     let downlinks = vec!["down0=vpc-a".into(), "down1=vpc-b".into()];
     lab.daemon.start(Settings { downlinks, ..Settings::default() }).unwrap();
     let create = |vpc: &str, name: &str| {

@@ -331,7 +331,8 @@ fn overlapping_private_addresses_of_two_vpcs_are_told_apart() {
     let downlinks = vec!["down0".into(), "down1=blue".into()];
     lab.daemon.start(Settings { downlinks, ..Settings::default() }).unwrap();
     let red = lab.instance("red", A).unwrap();
-    let words = ["instance", "create", "--vpc", "blue", "--private-ip", "10.0.0.11", "--name", "blue", "--bandwidth", "5"];
+    let words =
+        ["instance", "create", "--vpc", "blue", "--private-ip", "10.0.0.11", "--name", "blue", "--bandwidth", "5"];
     lab.daemon.tell(&words).unwrap();
     let blue = lab.public_ip("blue").unwrap().unwrap();
     let outside = Server::tcp_echo(&lab.internet, 80).unwrap();

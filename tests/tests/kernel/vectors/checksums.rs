@@ -97,6 +97,18 @@ fn t09_a_udp_lite_checksum_is_never_zero() {
     }
 }
 
+/// Zero is a value here and does not mean that there is none: an illegal one is translated, and no longer zero.
+#[test]
+fn t09_a_udp_lite_checksum_of_zero_is_not_taken_for_an_absent_one() {
+    let mut gateway = Gateway::new();
+    for path in gateway.ways() {
+        let frame = path.arrives(&path.arriving().udp_lite(1, 2, 8, b"data").transport_checksum(0));
+        let left = gateway.run(path.ingress.ifindex, &frame);
+        assert_eq!(left.verdict, path.verdict);
+        assert_ne!(word(&left.frame, 14 + 20 + 6), 0);
+    }
+}
+
 #[test]
 fn t10_dccp_follows_the_addresses() {
     let mut gateway = Gateway::new();
