@@ -48,6 +48,14 @@ impl Opened {
 
     /// Takes over a packet path: makes its maps equal to the ledger and then attaches it.
     pub async fn take_over<P: PacketPath>(self, mut path: P, mut outside: Outside) -> Result<Gateway<P>> {
+        // A mistyped state directory looks like a new gateway. Believing it would sweep every binding that serves now.
+        let held: u64 = path.status().maps.iter().map(|map| map.entries).sum();
+        ensure!(
+            held == 0 || self.store.path().exists(),
+            "the maps hold {held} entries of an earlier daemon, and there is no state at {}; is the state directory \
+             right? (`eipgate detach` makes a fresh start, and stops traffic)",
+            self.store.path().display()
+        );
         let drift = path.reconcile(&hosts(&self.ledger)).context("cannot bring the maps in step with the ledger")?;
         info!(drift.added, drift.removed, drift.changed, "the maps are in step with the ledger");
         path.attach().await?;

@@ -103,7 +103,7 @@ impl Process {
     pub fn wait_to_say(&self, words: &str, within: Duration) -> Result<()> {
         if self.log.is_some() {
             let heard = wait::until("words", within, || {
-                let over = ended(&self.child, Duration::ZERO).unwrap_or(true);
+                let over = ended(self.pid(), Duration::ZERO).unwrap_or(true);
                 let found = self.said().contains(words);
                 (found || over).then_some(found)
             });
@@ -131,7 +131,7 @@ impl Process {
     /// Waits for its end; one that does not end in time is killed and is an error.
     pub fn finish(mut self, within: Duration) -> Result<Finished> {
         let deadline = Instant::now() + within;
-        if !ended(&self.child, within)? {
+        if !ended(self.pid(), within)? {
             let said = self.said();
             bail!("`{}` did not end within {within:?}, having said:\n{said}", self.name);
         }
@@ -162,12 +162,16 @@ impl Drop for Process {
     }
 }
 
-/// Waits for the end of a child without collecting it.
-pub fn ended(child: &Child, within: Duration) -> Result<bool> {
+/// Waits for the end of a process with all its threads, without collecting it.
+pub fn ended(pid: i32, within: Duration) -> Result<bool> {
     // SAFETY: takes two integers and returns a new descriptor or -1.
-    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, child.id(), 0) } as i32;
+    let descriptor = unsafe { libc::syscall(libc::SYS_pidfd_open, pid, 0) } as i32;
     if descriptor < 0 {
-        bail!("cannot watch process {}: {}", child.id(), std::io::Error::last_os_error());
+        let error = std::io::Error::last_os_error();
+        if error.raw_os_error() == Some(libc::ESRCH) {
+            return Ok(true);
+        }
+        bail!("cannot watch process {pid}: {error}");
     }
     // SAFETY: the kernel has just made the descriptor for us, and nobody else knows it.
     let descriptor = unsafe { OwnedFd::from_raw_fd(descriptor) };

@@ -5,14 +5,14 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, bail, ensure};
 use nix::mount::{MntFlags, umount2};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::{Value, json};
 
 use super::namespace::{DIRECTORY, Namespace};
-use super::process::Process;
+use super::process::{self, Process};
 use super::wait;
 
 /// Everything to be undone. Processes that die with their owner in this process need no entry.
@@ -64,10 +64,9 @@ impl Remains {
             return Ok(());
         }
         kill(Pid::from_raw(-pid), Signal::SIGKILL).with_context(|| format!("cannot kill process group {pid}"))?;
-        let stat = format!("/proc/{pid}/stat");
-        // A dead child that its parent has not collected yet is dead enough: its descriptors are closed.
-        let is_dead = || fs::read_to_string(&stat).map_or(true, |text| text.contains(") Z "));
-        wait::until(&format!("the end of process {pid}"), wait::SOON, || is_dead().then_some(()))
+        // Its descriptors, and the locks on them, last as long as its last thread.
+        ensure!(process::ended(pid, wait::SOON)?, "process {pid} does not end");
+        Ok(())
     }
 
     pub fn to_json(&self) -> Value {

@@ -120,8 +120,8 @@ impl Topology {
             let ends = self.pairs().flat_map(|pair| pair.ends).filter(|(end, _)| *end == host);
             ends.map(|(_, interface)| interface).collect()
         };
-        // Both ends of a pair before either is up: a veth that comes up takes its peer's GRO as it is then, for a sign
-        // that frames may be redirected to it, and a later change to a peer that is down escapes it.
+        // All of them before any is up: whether frames may be redirected into a veth is decided when it comes up, by
+        // whether its peer has GRO by then; a peer that gets it later while down is not noticed.
         self.each_host(lab, |host, namespace| {
             interfaces_of(host).into_iter().try_for_each(|interface| settle_interface(namespace, interface))
         })?;

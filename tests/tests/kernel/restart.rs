@@ -159,3 +159,25 @@ fn detach_removes_everything_and_says_what() {
     assert_eq!(lab.daemon.detach().unwrap().trim(), "", "there is nothing left to remove");
     lab.finish().unwrap();
 }
+
+#[test]
+fn invariant_3_no_map_is_swept_for_a_store_that_is_not_there() {
+    let lab = Lab::serving().unwrap();
+    let web = lab.instance("web", A).unwrap();
+    let _echo = Server::udp_echo(&lab.a, 7).unwrap();
+    lab.daemon.kill().unwrap();
+    let (state, elsewhere) = (lab.daemon.state().join("state.json"), lab.directory.join("kept.json"));
+    std::fs::rename(&state, &elsewhere).unwrap();
+    let refused = lab.daemon.refuse(&Settings::default()).unwrap();
+    assert!(refused.stderr.contains("is the state directory right?"), "{refused}");
+    udp_exchange(&lab.internet, at(web, 7), b"still there").unwrap();
+    // A damaged store is no reason to sweep either.
+    std::fs::write(&state, b"{\"version\": 1, \"inst").unwrap();
+    let refused = lab.daemon.refuse(&Settings::default()).unwrap();
+    assert!(refused.stderr.contains("state.json"), "{refused}");
+    udp_exchange(&lab.internet, at(web, 7), b"still there").unwrap();
+    std::fs::rename(&elsewhere, &state).unwrap();
+    lab.daemon.restart().unwrap();
+    assert_eq!(lab.public_ip("web").unwrap(), Some(web));
+    lab.finish().unwrap();
+}
