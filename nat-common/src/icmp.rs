@@ -63,8 +63,8 @@ pub fn quoted_checksum(ip: &Ipv4Hdr, header: usize, quoted: usize) -> Option<tra
 /// Translates a quoted header and returns two changes: of its addresses, for the quoted transport checksum, and of all
 /// the words written in the header, for the checksum of the ICMP message around it.
 ///
-/// The second is taken from the bytes as they were and as they are: a formula that assumes the quoted checksum was
-/// right goes wrong for routers that send it zeroed (RFC 3022 4.3).
+/// The second is taken from the bytes as they were and as they are, so that nothing has to be argued about sums that
+/// cancel (RFC 3022 4.3).
 #[inline(always)]
 pub fn translate_quoted(ip: &mut Ipv4Hdr, rewrite: Rewrite) -> (Delta, Delta) {
     let check = ip.check;

@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
-use serde_json::Value;
 
 use super::evidence::opening;
 use super::stage::{Stage, Told};
@@ -146,7 +145,7 @@ impl<'a> Story<'a> {
         ensure!(public == Some(eip.address), "the instance's public address is not the EIP");
         self.reaches(told, eip.address, "web on 10.0.0.11")?;
         self.silent(told, "internet", ordinary)?;
-        self.pool_shows(told, ordinary, "cooling")
+        self.back_in_the_pool(told, ordinary)
     }
 
     fn unbind(&mut self, told: &mut Told<'_>) -> Result<()> {
@@ -195,7 +194,7 @@ impl<'a> Story<'a> {
         self.eipgate(told, &["eip", "list"])?;
         let shown = self.lab.daemon.json(&["eip", "show", &eip.id])?;
         ensure!(shown["address"] == eip.address.to_string(), "the EIP is gone");
-        ensure!(shown["bound_to"].is_null(), "the EIP is still bound");
+        ensure!(shown["state"] == "unbound", "the EIP is still bound");
         Ok(())
     }
 
@@ -203,7 +202,7 @@ impl<'a> Story<'a> {
         let ordinary = self.web()?;
         self.eipgate(told, &["instance", "terminate", "web"])?;
         self.silent(told, "internet", ordinary)?;
-        self.pool_shows(told, ordinary, "cooling")
+        self.back_in_the_pool(told, ordinary)
     }
 
     fn leaks(&mut self, told: &mut Told<'_>) -> Result<()> {
@@ -303,27 +302,16 @@ impl<'a> Story<'a> {
         Ok(())
     }
 
-    /// The pool's account of an address has a certain word in its state.
-    fn pool_shows(&self, told: &mut Told<'_>, address: Ipv4Addr, state: &str) -> Result<()> {
-        told.did("gateway", "eipgate pool list -o json");
-        let pools = self.lab.daemon.json(&["pool", "list"])?;
-        let row = row_about(&pools, &address.to_string());
-        let text = row.map_or_else(|| pools.to_string(), Value::to_string);
-        told.saw(&text);
-        ensure!(text.to_lowercase().contains(state), "the pool does not say that {address} is {state}");
+    /// An address is back in the pool: it rests there, and is not to be had until it has.
+    fn back_in_the_pool(&self, told: &mut Told<'_>, address: Ipv4Addr) -> Result<()> {
+        const CONFLICT: i32 = 4;
+        self.eipgate(told, &["pool", "list"])?;
+        told.did("gateway", &format!("eipgate eip allocate --address {address}"));
+        let refused = self.lab.daemon.cli(&["eip", "allocate", "--address", &address.to_string()])?;
+        told.saw(format!("{} (ended with {})", refused.stderr.trim(), refused.code()));
+        ensure!(refused.code() == CONFLICT, "an address that has just been given up was handed out");
         Ok(())
     }
-}
-
-/// The innermost object that names the address; the whole answer may only count addresses.
-fn row_about<'v>(value: &'v Value, address: &str) -> Option<&'v Value> {
-    let inner: Vec<&Value> = match value {
-        Value::Array(rows) => rows.iter().collect(),
-        Value::Object(fields) => fields.values().collect(),
-        _ => return None,
-    };
-    let found = inner.iter().find_map(|value| row_about(value, address));
-    found.or_else(|| inner.iter().any(|value| value.as_str() == Some(address)).then_some(value))
 }
 
 fn shown(address: Option<Ipv4Addr>) -> String {

@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 
 use super::topology::{A, B, C, GATEWAY, INSIDE, INTERNET, ROUTER, UPSTREAM};
+use super::wait::locked;
 use super::wire::{Direction, Wire};
 use super::{Capture, Lab, Namespace};
 use crate::frames::{ARP, Arp, Frame, Mac, address, payload, word};
@@ -32,17 +33,22 @@ impl Lab {
         for (namespace, capture, own) in self.instances() {
             ask(namespace, "eth0", capture, own, INSIDE)?;
         }
-        announce(&self.gateway, "up0", GATEWAY, &self.at_router)?;
+        self.with_router(|capture| announce(&self.gateway, "up0", GATEWAY, capture))?;
         ask(&self.router, "inet0", &self.at_internet, ROUTER, INTERNET)
     }
 
     fn settle_inwards(&self) -> Result<()> {
         ask(&self.internet, "eth0", &self.at_internet, INTERNET, ROUTER)?;
-        ask(&self.router, "gate0", &self.at_router, UPSTREAM, GATEWAY)?;
+        self.with_router(|capture| ask(&self.router, "gate0", capture, UPSTREAM, GATEWAY))?;
         for (_, capture, _) in self.instances() {
             announce(&self.gateway, "down0", INSIDE, capture)?;
         }
         Ok(())
+    }
+
+    /// The router's interface towards the gateway may have been made anew.
+    fn with_router<R>(&self, work: impl FnOnce(&Capture) -> R) -> R {
+        work(locked(&self.later).last().unwrap_or(&self.at_router))
     }
 
     fn instances(&self) -> [(&Namespace, &Capture, std::net::Ipv4Addr); 3] {
