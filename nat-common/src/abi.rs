@@ -215,6 +215,11 @@ map_types! {
         pub icmp_error_burst: u32,
         /// Reports of the monitor a second, on each CPU; its bucket counts the rest as refused.
         pub monitor_per_second: u32,
+        /// Source MAC of packets handed to the kernel: a secret by which the guard knows that the program has judged
+        /// and translated them. Zero leaves the MAC as it arrived, and the guard stops the packet.
+        pub handover_mac: [u8; 6],
+        /// Zero.
+        pub reserved: [u8; 2],
     }
 
     /// Value of `BUCKETS`: state of a token bucket, as the virtual time of GCRA.

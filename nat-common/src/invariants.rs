@@ -28,7 +28,7 @@ Egress 8: ifindex 0, outer 4, inner 6
 Vpc 40: fib_ifindex 0, name_length 4, name 8
 ConnectedKey 8: vpc 0, address 4
 NextHopKey 8: fib_ifindex 0, address 4
-Settings 32: monitor_until 0, monitor_address 8, monitor_drops 12, check_handover 16, icmp_errors_per_second 20, icmp_error_burst 24, monitor_per_second 28
+Settings 40: monitor_until 0, monitor_address 8, monitor_drops 12, check_handover 16, icmp_errors_per_second 20, icmp_error_burst 24, monitor_per_second 28, handover_mac 32, reserved 38
 Bucket 16: next 0, refused 8
 Event 56: time 0, ifindex 8, verdict 12, vpc 16, length 20, source 24, destination 28, source_after 32, destination_after 36, source_port 40, destination_port 42, protocol 44, is_ipv4 45, outer 46, inner 48, reserved 50
 ";

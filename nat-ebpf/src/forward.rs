@@ -181,7 +181,7 @@ fn ask(packet: &Packet, arrival: &Arrival, rewrite: &Rewrite, query: &Query, rou
 #[inline(always)]
 pub fn send(packet: &mut Packet, frame: &Frame, binding: &Binding, next_hop: &NextHop) -> Result<Verdict, Verdict> {
     let (egress, source, destination) = match next_hop {
-        NextHop::Kernel(verdict) => return Ok(*verdict),
+        NextHop::Kernel(verdict) => return hand_over(packet, *verdict),
         NextHop::Redirect { egress, source, destination } => (egress, *source, *destination),
     };
     let ip = packet.header::<Ipv4Hdr>(frame.network).ok_or(Verdict::HeadersNotLinear)?;
@@ -189,6 +189,16 @@ pub fn send(packet: &mut Packet, frame: &Frame, binding: &Binding, next_hop: &Ne
     write_link_layer(packet, frame, egress, source, destination).ok_or(Verdict::FrameResizeFailed)?;
     redirect(egress.ifindex);
     Ok(binding.verdict)
+}
+
+/// Marks a translated packet for the guard, which lets the kernel forward nothing without the mark: an instance that
+/// forges a public source gets nowhere even if the program is taken off the interface.
+#[inline(always)]
+fn hand_over(packet: &mut Packet, verdict: Verdict) -> Result<Verdict, Verdict> {
+    if let Some(settings) = maps::settings().filter(|settings| settings.handover_mac != [0; 6]) {
+        packet.header::<Ethernet>(0).ok_or(Verdict::HeadersNotLinear)?.source = settings.handover_mac;
+    }
+    Ok(verdict)
 }
 
 /// Writes Ethernet header and tags as the egress wants them, which moves the start of the frame where the number of

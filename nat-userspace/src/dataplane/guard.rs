@@ -1,7 +1,8 @@
 //! The second fence: nftables rules for whatever reaches the kernel when the program is not there to stop it.
 //!
 //! Links are denied by name and allowed by index. An interface that is deleted and made anew keeps its name and gets
-//! another index, so it is denied until the program is on it again. Frames that the program redirects never pass
+//! another index, so it is denied until the program is on it again. And what the program hands to the kernel carries a
+//! secret source MAC, without which nothing is forwarded even if the program is taken off the interface. Frames that the program redirects never pass
 //! here; for them the program's own default deny is the proof.
 
 use std::fmt::Write as _;
@@ -33,6 +34,10 @@ pub struct Fence {
     pub pools: Vec<Prefix>,
     /// The gateway's own addresses that may be seen outside.
     pub own: Vec<Ipv4Addr>,
+    /// Private ranges that are the uplinks' own business: their networks, and the martian exceptions.
+    pub outside: Vec<Prefix>,
+    /// Source MAC by which the program marks what it hands to the kernel.
+    pub mark: [u8; 6],
 }
 
 /// Puts the fence up, or replaces it in one transaction.
@@ -102,14 +107,19 @@ fn script(fence: &Fence) -> String {
     let pools = fence.pools.iter().map(|pool| format!("{}/{}", pool.first(), pool.length())).collect();
     text += &set("pools", "ipv4_addr", " flags interval;", pools);
     text += &set("own", "ipv4_addr", "", own.clone());
+    let outside = fence.outside.iter().map(|prefix| format!("{}/{}", prefix.first(), prefix.length())).collect();
+    text += &set("outside", "ipv4_addr", " flags interval; auto-merge;", outside);
+    let [a, b, c, d, e, f] = fence.mark;
+    let marked = format!("ether saddr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     text += "  chain forward {
     type filter hook forward priority filter - 10; policy accept;
     meta nfproto != ipv4 accept
     iifname != @ours oifname != @ours accept
-    iif @downlinks oif @uplinks ip saddr @pools counter accept
-    iif @uplinks oif @downlinks counter accept
-    iif @downlinks oif @downlinks ip saddr @pools counter accept
-    counter drop
+";
+    let _ = writeln!(text, "    {marked} iif @downlinks oif @uplinks ip saddr @pools counter accept");
+    let _ = writeln!(text, "    {marked} iif @uplinks oif @downlinks counter accept");
+    let _ = writeln!(text, "    {marked} iif @downlinks oif @downlinks ip saddr @pools counter accept");
+    text += "    counter drop
   }
   chain output {
     type filter hook output priority filter - 10; policy accept;
@@ -117,6 +127,7 @@ fn script(fence: &Fence) -> String {
     oifname != @uplink_names accept
 ";
     let _ = writeln!(text, "    ip saddr != @own ip saddr {{ {PRIVATE} }} counter drop");
+    let _ = writeln!(text, "    ip daddr != @outside ip daddr {{ {PRIVATE} }} counter drop");
     // The kernel's ICMP errors quote packets as translated. Only those about packets to the gateway itself may leave:
     // 64 bits of ICMP header and 128 bits into the quoted IP header stands its destination.
     let errors = "icmp type { destination-unreachable, source-quench, time-exceeded, parameter-problem }";
@@ -150,10 +161,16 @@ mod tests {
             downlinks: vec![3],
             pools: vec!["203.0.113.0/24".parse().unwrap()],
             own: vec![Ipv4Addr::new(198, 51, 100, 2)],
+            outside: vec![],
+            mark: [2, 0, 0, 0, 0, 0xab],
         };
         let script = script(&fence);
         assert!(script.contains(r#"set ours { type ifname; elements = { "up0", "down0" } }"#), "{script}");
         assert!(script.contains("set uplinks { type iface_index; elements = { 2 } }"));
+        assert!(
+            script.contains("ether saddr 02:00:00:00:00:ab iif @uplinks oif @downlinks counter accept"),
+            "{script}"
+        );
         assert!(script.contains("@th,192,32 != { 0xc6336402 } counter drop"));
     }
 

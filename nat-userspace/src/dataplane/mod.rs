@@ -27,7 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
-use crate::address::VpcId;
+use crate::address::{Prefix, VpcId};
 use arp::{Arp, Claim, Port};
 use bindings::Bindings;
 pub use bindings::Drift;
@@ -170,6 +170,8 @@ pub struct DataPlane {
     written: Tables,
     settings: HostSettings,
     fence: Option<Fence>,
+    /// Source MAC of packets handed to the kernel.
+    mark: [u8; 6],
     hosts: BTreeSet<(VpcId, Ipv4Addr)>,
     watch: Watch,
     arp: Arp,
@@ -216,12 +218,12 @@ impl DataPlane {
     fn load(plan: Plan, watch: Watch, topology: &Topology, pins: Pins, lock: Lock) -> Result<DataPlane> {
         let mut program = Program::load(&pins, plan.limits, plan.mode, plan.program_log)?;
         let mut settings = HostSettings::open(&plan.state_dir)?;
-        let fence = fence(&plan, topology, &pins.links());
+        let mut tables = KernelTables::open(&pins)?;
+        let mark = tables.set_settings(&plan)?;
+        let fence = fence(&plan, topology, &pins.links(), mark);
         // The fence first: from `ip_forward` on, the kernel would carry what the program is not yet there to stop.
         guard::put_up(&fence)?;
         settings.set_global()?;
-        let mut tables = KernelTables::open(&pins)?;
-        tables.set_settings(&plan)?;
         let program_log = follow_program_log(&mut program, plan.program_log);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -233,6 +235,7 @@ impl DataPlane {
             written: Tables::default(),
             settings,
             fence: Some(fence),
+            mark,
             hosts: BTreeSet::new(),
             watch,
             arp: Arp::start()?,
@@ -387,7 +390,7 @@ impl DataPlane {
         }
         self.attach_present(topology)?;
         let attached: Vec<u32> = self.program.attached().collect();
-        let fence = fence(&self.plan, topology, &attached);
+        let fence = fence(&self.plan, topology, &attached, self.mark);
         if self.fence.as_ref() != Some(&fence) || (fresh == Fresh::Yes && !guard::stands()) {
             self.fence = None;
             guard::put_up(&fence)?;
@@ -447,7 +450,7 @@ impl DataPlane {
         for link in &present {
             let Some(vpc) = &link.plan.vpc else { continue };
             for own in topology.addresses.iter().filter(|own| own.ifindex == link.routing.index) {
-                let Ok(connected) = crate::address::Prefix::containing(own.address, own.length) else { continue };
+                let Ok(connected) = Prefix::containing(own.address, own.length) else { continue };
                 let first = (vpc.clone(), connected.first());
                 let last = (vpc.clone(), connected.last());
                 let hosts = self.hosts.range(first..=last).map(|(_, private)| (link.routing.index, *private));
@@ -504,8 +507,9 @@ fn check_links(plan: &Plan, topology: &Topology, pins: &Pins) -> Result<()> {
     Ok(())
 }
 
-fn fence(plan: &Plan, topology: &Topology, attached: &[u32]) -> Fence {
-    let mut fence = Fence { pools: plan.pools.clone(), ..Fence::default() };
+fn fence(plan: &Plan, topology: &Topology, attached: &[u32], mark: [u8; 6]) -> Fence {
+    let mut fence = Fence { pools: plan.pools.clone(), mark, ..Fence::default() };
+    fence.outside = plan.martian_exceptions.clone();
     for link in plan.links() {
         let names = match link.vpc {
             None => &mut fence.uplink_names,
@@ -520,6 +524,10 @@ fn fence(plan: &Plan, topology: &Topology, attached: &[u32]) -> Fence {
             None => (&mut fence.uplink_names, &mut fence.uplinks),
             Some(_) => (&mut fence.downlink_names, &mut fence.downlinks),
         };
+        if link.plan.vpc.is_none() {
+            let own = topology.addresses.iter().filter(|own| own.ifindex == link.routing.index);
+            fence.outside.extend(own.filter_map(|own| Prefix::containing(own.address, own.length).ok()));
+        }
         if !names.contains(&link.routing.name) {
             names.push(link.routing.name.clone());
         }
@@ -534,9 +542,9 @@ fn fence(plan: &Plan, topology: &Topology, attached: &[u32]) -> Fence {
 fn ports(plan: &Plan, topology: &Topology) -> Vec<Port> {
     let uplinks = tables::present(plan, topology).into_iter().filter(|link| link.plan.vpc.is_none());
     let port = |link: tables::Present<'_>| {
-        let on_link = |pool: &&crate::address::Prefix| {
+        let on_link = |pool: &&Prefix| {
             topology.addresses.iter().filter(|own| own.ifindex == link.routing.index).any(|own| {
-                crate::address::Prefix::containing(own.address, own.length)
+                Prefix::containing(own.address, own.length)
                     .is_ok_and(|connected| connected.contains(pool.first()) && connected.contains(pool.last()))
             })
         };

@@ -180,18 +180,22 @@ impl KernelTables {
         })
     }
 
-    /// Writes the settings that follow from the plan; a monitor that is on stays on.
-    pub fn set_settings(&mut self, plan: &Plan) -> Result<()> {
+    /// Writes the settings that follow from the plan; a monitor that is on stays on. Answers the mark of packets handed
+    /// to the kernel, which is drawn once for the life of the maps: the guard that stands knows it already.
+    pub fn set_settings(&mut self, plan: &Plan) -> Result<[u8; 6]> {
         let vpcs: BTreeSet<_> = plan.downlinks.iter().filter_map(|link| link.vpc.as_ref()).collect();
         let before = self.settings.get(&0, 0).context("reading SETTINGS")?;
+        let handover_mac = if before.handover_mac == [0; 6] { secret_mac()? } else { before.handover_mac };
         let settings = Settings {
+            handover_mac,
             check_handover: u32::from(vpcs.len() > 1),
             icmp_errors_per_second: plan.icmp_errors_per_second,
             icmp_error_burst: plan.icmp_error_burst,
             monitor_per_second: plan.monitor_per_second,
             ..before
         };
-        self.settings.set(0, settings, 0).context("writing SETTINGS")
+        self.settings.set(0, settings, 0).context("writing SETTINGS")?;
+        Ok(handover_mac)
     }
 
     /// Writes what differs. New knowledge of where addresses belong comes before links that use it.
@@ -218,6 +222,15 @@ impl KernelTables {
             .map(|(fib_ifindex, address)| (NextHopKey { fib_ifindex: *fib_ifindex, address: address.octets() }, 1));
         sync(&mut self.unreachable, &unreachable.collect()).context("writing UNREACHABLE")
     }
+}
+
+/// A locally administered unicast MAC that nobody can guess.
+fn secret_mac() -> Result<[u8; 6]> {
+    let mut mac = [0; 6];
+    let mut random = std::fs::File::open("/dev/urandom").context("opening /dev/urandom")?;
+    std::io::Read::read_exact(&mut random, &mut mac).context("reading /dev/urandom")?;
+    mac[0] = (mac[0] & 0xfc) | 0x02;
+    Ok(mac)
 }
 
 fn sync<K: Pod + Ord, V: Pod + PartialEq>(map: &mut HashMap<MapData, K, V>, wanted: &BTreeMap<K, V>) -> Result<()> {
