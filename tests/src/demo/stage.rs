@@ -34,10 +34,7 @@ impl Stage {
         self.say(&format!("\n{}", self.in_colour(BOLD, &format!("{}. {title}", self.steps))));
         let told = || play(&mut Told { stage: self });
         let result = catch_unwind(AssertUnwindSafe(told)).unwrap_or_else(|_| Err(anyhow!("the step panicked")));
-        while !self.undo.is_standing() {
-            // A signal has come, and its thread ends the process: what fails now is no news.
-            thread::park();
-        }
+        self.park_if_interrupted();
         match result {
             Ok(()) => self.say(&format!("   {}", self.in_colour(GREEN, "OK"))),
             Err(error) => {
@@ -45,6 +42,13 @@ impl Stage {
                 let text = format!("{error:#}").replace('\n', "\n        ");
                 self.say(&format!("   {}  {text}", self.in_colour(RED, "FAIL")));
             }
+        }
+    }
+
+    /// A signal has come, and its thread ends the process: what fails from here on is no news.
+    fn park_if_interrupted(&self) {
+        while !self.undo.is_standing() {
+            thread::park();
         }
     }
 
@@ -87,6 +91,7 @@ impl Told<'_> {
 
     /// What was seen of it.
     pub(super) fn saw(&mut self, evidence: impl AsRef<str>) {
+        self.stage.park_if_interrupted();
         for line in evidence.as_ref().trim_end().lines() {
             self.stage.say(&format!("     {line}"));
         }

@@ -69,6 +69,8 @@ impl Daemon {
     /// Starts it without waiting for it.
     pub fn launch(&self, settings: Settings) -> Result<&Self> {
         ensure!(!self.is_running(), "the daemon of this lab is running already");
+        let binary = binary();
+        ensure!(Path::new(&binary).exists(), "no program {binary}: build it with `cargo build -p nat-userspace`");
         let words = self.run_words(&settings);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         // A log of an earlier run says `serving` too.
@@ -135,20 +137,20 @@ impl Daemon {
 
     /// Ends it in an instant.
     pub fn kill(&self) -> Result<()> {
-        self.end(Signal::SIGKILL).map(drop)
+        self.end(Process::kill).map(drop)
     }
 
     /// Asks it to end, which it must do well.
     pub fn terminate(&self) -> Result<()> {
-        let finished = self.end(Signal::SIGTERM)?;
+        let finished = self.end(|process| process.stop(Signal::SIGTERM))?;
         ensure!(finished.success(), "the daemon did not end well: {finished}\n{}", self.log());
         Ok(())
     }
 
-    fn end(&self, signal: Signal) -> Result<Finished> {
+    fn end(&self, end: impl FnOnce(Process) -> Result<Finished>) -> Result<Finished> {
         let process = locked(&self.process).take().context("the daemon is not running")?;
         let pid = process.pid();
-        let finished = process.stop(signal)?;
+        let finished = end(process)?;
         // Nothing to undo any more; where everything is being undone already, neither.
         let _ = self.undo.make(|remains| {
             remains.processes.retain(|other| *other != pid);

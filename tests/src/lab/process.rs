@@ -12,6 +12,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -67,8 +68,11 @@ impl fmt::Display for Finished {
 }
 
 impl Process {
-    /// Starts a program without input; both of its outputs are kept.
+    /// Starts a program without input; both of its outputs are kept. It dies with the thread that starts it, however
+    /// that ends.
     pub fn start(name: &str, mut command: Command) -> Result<Self> {
+        // SAFETY: between fork and exec only a system call is made that takes integers.
+        unsafe { command.pre_exec(|| Ok(set_pdeathsig(Signal::SIGKILL)?)) };
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = command.spawn().with_context(|| format!("cannot run `{name}`"))?;
         let said = Arc::new(Watched::new(Said { open: 2, ..Said::default() }));
@@ -149,6 +153,15 @@ impl Process {
     pub fn stop(self, signal: Signal) -> Result<Finished> {
         self.signal(signal)?;
         self.finish(wait::SOON)
+    }
+
+    /// Kills it with all its children, and waits for their end: one that has just been forked holds its parent's locks.
+    pub fn kill(self) -> Result<Finished> {
+        let group = Pid::from_raw(-self.pid());
+        kill(group, Signal::SIGKILL).with_context(|| format!("cannot kill `{}`", self.name))?;
+        let finished = self.finish(wait::SOON)?;
+        wait::until("the end of its children", wait::SOON, || kill(group, None).is_err().then_some(()))?;
+        Ok(finished)
     }
 }
 

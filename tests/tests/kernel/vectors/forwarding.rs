@@ -2,6 +2,7 @@
 
 use lab::reference::{Neighbour, within};
 use lab::standard::{DOWNLINK, SMALL_MTU};
+use nat_common::abi::Settings;
 use nat_common::verdict::Verdict;
 
 use super::*;
@@ -115,6 +116,24 @@ fn t29_a_packet_handed_to_the_kernel_keeps_its_ttl_and_its_ethernet_header() {
     let (ingress, frame) = to(&gateway, remote(5), build);
     let expected = handed(&gateway, &frame, build, remote(5));
     gateway.expect(ingress, &frame, Verdict::HandedNeighbour, &expected);
+}
+
+/// The guard forwards nothing that does not carry the mark, so what the program passes on without one is stopped.
+#[test]
+fn what_is_handed_to_the_kernel_is_marked_for_the_guard() {
+    let mut gateway = Gateway::new();
+    let mark = [2, 1, 2, 3, 4, 5];
+    gateway.program.set(Settings { handover_mac: mark, ..Settings::default() });
+    let build = |packet: Packet| packet.ttl(9).tcp(1, 2, b"data");
+    let (ingress, frame) = to(&gateway, remote(5), build);
+    let mut expected = handed(&gateway, &frame, build, remote(5));
+    expected[6..12].copy_from_slice(&mark);
+    let marked = gateway.program.run(ingress, &frame);
+    assert_eq!((marked.verdict, marked.frame), (Verdict::HandedNeighbour, expected));
+    // What is the kernel's own is passed as it came.
+    let own = Frame::new(SENDER, frame[..6].try_into().unwrap()).carry(0x88cc, b"lldp").build();
+    let untouched = gateway.program.run(ingress, &own);
+    assert_eq!((untouched.verdict, untouched.frame), (Verdict::PassNotIp, own));
 }
 
 #[test]
