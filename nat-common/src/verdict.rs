@@ -105,7 +105,7 @@ verdicts! {
         IcmpRateLimited = "icmp-rate-limited", "An ICMP error was due but its sender has had enough of them (RFC 1812 4.3.2.8).";
         RouteBlackhole = "route-blackhole", "The kernel's route for the destination is a blackhole.";
         RouteProhibit = "route-prohibit", "The kernel's route for the destination is prohibit.";
-        ForwardingDisabled = "forwarding-disabled", "net.ipv4.conf.<interface>.forwarding is off; the daemon sets it when it starts.";
+        ForwardingDisabled = "forwarding-disabled", "The forwarding setting of the interface it arrived by is off; the daemon sets it when it starts.";
         TunnelRoute = "tunnel-route", "The kernel's route leads into a lightweight tunnel, which XDP cannot take.";
         RouteError = "route-error", "The kernel's route look-up failed with an error.";
         WrongEgress = "wrong-egress", "The route leads to an interface that is no uplink, or not a downlink of the instance's VPC.";

@@ -1,6 +1,6 @@
 //! The standard world: a gateway with links of every kind, and routes of every kind to choose among.
 //!
-//! How a route goes depends on the last byte of where it leads, modulo 16: see [`fate`].
+//! How a route goes depends on the last byte of where it leads, modulo 16: see `fate`.
 
 use std::net::Ipv4Addr;
 

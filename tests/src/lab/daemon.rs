@@ -239,7 +239,7 @@ pub fn binary() -> String {
     let exe = std::env::current_exe().unwrap_or_default();
     let beside = exe.ancestors().skip(1).take(2).map(|directory| directory.join("eipgate"));
     let found = beside.into_iter().find(|path| path.exists());
-    found.unwrap_or_else(|| PathBuf::from("eipgate")).display().to_string()
+    found.unwrap_or_else(|| exe.with_file_name("eipgate")).display().to_string()
 }
 
 /// The text of a field of an answer.
