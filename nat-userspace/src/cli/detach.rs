@@ -21,7 +21,11 @@ pub(super) struct Args {
 }
 
 pub(super) fn run(args: &Args, _context: &Context) -> Result<ExitCode, Failure> {
-    for line in crate::dataplane::detach(&args.bpf_dir, &args.state_dir)? {
+    let removed = crate::dataplane::detach(&args.bpf_dir, &args.state_dir)?;
+    if removed.is_empty() {
+        super::output::print("there was nothing to remove")?;
+    }
+    for line in removed {
         super::output::print(&line)?;
     }
     Ok(ExitCode::SUCCESS)
