@@ -9,7 +9,7 @@ use aya_ebpf::bindings::{
     bpf_fib_lookup__bindgen_ty_3 as FibSource, bpf_fib_lookup__bindgen_ty_4 as FibDestination,
     bpf_fib_lookup__bindgen_ty_5 as FibTable,
 };
-use aya_ebpf::helpers::{bpf_fib_lookup, bpf_redirect};
+use aya_ebpf::helpers::bpf_fib_lookup;
 use nat_common::abi::Egress;
 use nat_common::icmp::{Error, ErrorKind};
 use nat_common::ipv4::{self, Rewrite};
@@ -18,7 +18,7 @@ use nat_common::wire::{self, Ethernet, Tag};
 use network_types::ip::Ipv4Hdr;
 
 use crate::lookup::Binding;
-use crate::packet::Packet;
+use crate::packet::{Packet, redirect};
 use crate::parse::{Arrival, Frame};
 use crate::translate::Payload;
 use crate::{maps, reply};
@@ -239,12 +239,4 @@ fn write_link_layer(
         *packet.header::<Tag>(ETHERNET + TAG)? = Tag { control: egress.inner.to_be_bytes(), ethertype: wire::IPV4 };
     }
     Some(())
-}
-
-/// Has the kernel send the frame out of an interface when the program returns `XDP_REDIRECT`.
-#[inline(always)]
-pub fn redirect(ifindex: u32) {
-    // SAFETY: takes integers only. For flags 0 the helper cannot fail; an interface that is gone is found out when
-    // the frame is sent, and the frame is dropped.
-    unsafe { bpf_redirect(ifindex, 0) };
 }

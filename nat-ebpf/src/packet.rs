@@ -7,7 +7,8 @@ use core::mem::MaybeUninit;
 use aya_ebpf::EbpfContext as _;
 use aya_ebpf::bindings::xdp_md;
 use aya_ebpf::helpers::{
-    bpf_loop, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes, bpf_xdp_store_bytes,
+    bpf_loop, bpf_redirect, bpf_xdp_adjust_head, bpf_xdp_adjust_tail, bpf_xdp_get_buff_len, bpf_xdp_load_bytes,
+    bpf_xdp_store_bytes,
 };
 use aya_ebpf::programs::XdpContext;
 use nat_common::checksum;
@@ -156,6 +157,14 @@ impl Packet {
     fn raw(&self) -> *mut xdp_md {
         self.ctx.as_ptr().cast()
     }
+}
+
+/// Has the kernel send the frame out of an interface when the program returns `XDP_REDIRECT`.
+#[inline(always)]
+pub fn redirect(ifindex: u32) {
+    // SAFETY: takes integers only. For flags 0 the helper cannot fail; an interface that is gone is found out when
+    // the frame is sent, and the frame is dropped.
+    unsafe { bpf_redirect(ifindex, 0) };
 }
 
 /// State of a running sum over blocks of the frame.

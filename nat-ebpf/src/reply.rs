@@ -10,9 +10,8 @@ use nat_common::wire::{self, Ethernet, Tag};
 use network_types::arp::ArpHdr;
 use network_types::ip::Ipv4Hdr;
 
-use crate::forward::redirect;
 use crate::maps;
-use crate::packet::Packet;
+use crate::packet::{Packet, redirect};
 use crate::parse::{Arrival, Frame};
 use crate::translate::Payload;
 

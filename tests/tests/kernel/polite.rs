@@ -99,65 +99,32 @@ fn reserved_and_overlapping_pools_are_refused() {
     lab.finish().unwrap();
 }
 
-#[test]
-fn without_privilege_it_says_what_is_missing() {
+/// Starts the daemon by another program, which changes what it may do, and expects a refusal.
+#[track_caller]
+fn refuses_under(wrapper: &[&str], cause: &str) {
     let lab = Lab::new().unwrap();
-    let words = [
-        "setpriv",
-        "--bounding-set",
-        "-all",
-        "--inh-caps",
-        "-all",
-        &binary(),
-        "run",
-        "--uplink",
-        "up0",
-        "--downlink",
-        "down0",
-        "--pool",
-        "203.0.113.0/28",
-        "--allow-reserved-pools",
-        "--state-dir",
-        &lab.daemon.state().display().to_string(),
-        "--bpf-dir",
-        &lab.daemon.maps().display().to_string(),
-        "--socket",
-        &lab.daemon.socket().display().to_string(),
-    ]
-    .map(str::to_owned);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let daemon = &lab.daemon;
+    let places = [("--state-dir", daemon.state()), ("--bpf-dir", daemon.maps()), ("--socket", daemon.socket())];
+    let places = places.map(|(option, path)| [option.to_owned(), path.display().to_string()]).concat();
+    let links = ["--uplink", "up0", "--downlink", "down0", "--pool", "203.0.113.0/28", "--allow-reserved-pools"];
+    let (binary, run) = (binary(), "run");
+    let words = wrapper.iter().copied().chain([binary.as_str(), run]).chain(links);
+    let words: Vec<&str> = words.chain(places.iter().map(String::as_str)).collect();
+    let before = host(&lab);
     let finished = lab.gateway.output(&words, SOON).unwrap();
-    assert!(finished.code() == 1 && finished.stderr.contains("CAP_NET_ADMIN"), "{finished}");
+    assert!(finished.code() == 1 && finished.stderr.contains(cause), "{finished}");
+    assert_eq!(host(&lab), before, "something was left behind");
     lab.finish().unwrap();
 }
 
 #[test]
+fn without_privilege_it_says_what_is_missing() {
+    refuses_under(&["setpriv", "--bounding-set", "-all", "--inh-caps", "-all"], "CAP_NET_ADMIN");
+}
+
+#[test]
 fn a_private_mount_namespace_is_refused_unless_told_otherwise() {
-    let lab = Lab::new().unwrap();
-    let words = [
-        "unshare",
-        "--mount",
-        &binary(),
-        "run",
-        "--uplink",
-        "up0",
-        "--downlink",
-        "down0",
-        "--pool",
-        "203.0.113.0/28",
-        "--allow-reserved-pools",
-        "--state-dir",
-        &lab.daemon.state().display().to_string(),
-        "--bpf-dir",
-        &lab.daemon.maps().display().to_string(),
-        "--socket",
-        &lab.daemon.socket().display().to_string(),
-    ]
-    .map(str::to_owned);
-    let words: Vec<&str> = words.iter().map(String::as_str).collect();
-    let finished = lab.gateway.output(&words, SOON).unwrap();
-    assert!(finished.code() == 1 && finished.stderr.contains("private mount namespace"), "{finished}");
-    lab.finish().unwrap();
+    refuses_under(&["unshare", "--mount"], "private mount namespace");
 }
 
 #[test]
