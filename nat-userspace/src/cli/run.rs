@@ -18,7 +18,7 @@ use super::failure::Failure;
 use crate::address::Prefix;
 use crate::admin::Listener;
 use crate::config::{Config, Downlink, Link, Overrides, parse_time_span};
-use crate::dataplane::Mode;
+use crate::dataplane::{Mode, ProgramLog};
 use crate::gateway::{self, BYPASS, Handle};
 
 /// Run the gateway in the foreground. Ending it by any signal leaves programs, maps and traffic as they are; only
@@ -85,9 +85,9 @@ impl Args {
 }
 
 pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    log_to_stderr();
     let file = args.config.take();
     let config = Config::load(file.as_deref(), args.overrides(socket))?;
+    log_to_stderr(config.program_log)?;
     // The gateway runs on this thread, where its writes to disk keep nobody else waiting; these are for conversations.
     let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
     let runtime = runtime.context("cannot start the runtime")?;
@@ -101,10 +101,13 @@ pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, F
     Ok(ExitCode::SUCCESS)
 }
 
-fn log_to_stderr() {
+/// What the program itself logs comes under its crate's name and is shown whatever RUST_LOG says: it was asked for.
+fn log_to_stderr(program: ProgramLog) -> Result<()> {
     let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
+    let filter = filter.add_directive(format!("nat_ebpf={program}").parse()?);
     let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
     subscriber.with_ansi(io::stderr().is_terminal()).init();
+    Ok(())
 }
 
 async fn serve(config: &Config) -> Result<()> {

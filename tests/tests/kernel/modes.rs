@@ -101,3 +101,19 @@ fn the_monitor_shows_packets_before_and_after_and_names_drops() {
     assert!(!finished.stdout.contains(" inbound "), "{finished}");
     lab.finish().unwrap();
 }
+
+#[test]
+fn the_program_logs_its_drops_when_asked_to() {
+    let lab = Lab::new().unwrap();
+    let config = lab.directory.join("eipgate.toml");
+    std::fs::write(&config, "program_log = \"debug\"\n").unwrap();
+    let more = vec!["--config".into(), config.display().to_string()];
+    lab.daemon.start(Settings { more, ..Settings::default() }).unwrap();
+    let verdict = nat_common::verdict::Verdict::UnboundAddress as u32;
+    lab::lab::wait::until("the program to log a drop", lab::lab::SOON, || {
+        lab.internet.output(&["ping", "-c", "1", "-W", "1", "203.0.113.9"], lab::lab::SOON).unwrap();
+        lab.daemon.log().contains(&format!("dropped, verdict {verdict}")).then_some(())
+    })
+    .unwrap();
+    lab.finish().unwrap();
+}
