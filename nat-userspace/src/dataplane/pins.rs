@@ -4,10 +4,12 @@ use std::fs::{self, File};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
 use aya::maps::{Map, MapData, MapError, MapInfo, MapType};
 use nat_common::abi::{self, ABI_VERSION};
+use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
 use nix::mount::{MsFlags, mount, umount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
@@ -92,14 +94,22 @@ impl Pins {
     }
 
     /// Takes the lock, or says that another daemon has it.
+    ///
+    /// A daemon that was killed while it started a program shares the lock with that child until the child is up, so
+    /// the lock is asked for again for a moment before it is believed to be held.
     pub fn lock(&self) -> Result<Lock> {
-        let directory = File::open(&self.root).with_context(|| format!("opening {}", self.root.display()))?;
-        match Flock::lock(OwnedFd::from(directory), FlockArg::LockExclusiveNonblock) {
-            Ok(lock) => Ok(Lock(lock)),
-            Err((_, nix::errno::Errno::EWOULDBLOCK)) => {
-                bail!("another eipgate daemon is serving with the pins in {}; stop it first", self.root.display())
+        const PAUSE: Duration = Duration::from_millis(50);
+        let deadline = Instant::now() + Duration::from_secs(1);
+        loop {
+            let directory = File::open(&self.root).with_context(|| format!("opening {}", self.root.display()))?;
+            match Flock::lock(OwnedFd::from(directory), FlockArg::LockExclusiveNonblock) {
+                Ok(lock) => return Ok(Lock(lock)),
+                Err((_, Errno::EWOULDBLOCK)) if Instant::now() < deadline => std::thread::sleep(PAUSE),
+                Err((_, Errno::EWOULDBLOCK)) => {
+                    bail!("another eipgate daemon is serving with the pins in {}; stop it first", self.root.display())
+                }
+                Err((_, error)) => return Err(error).with_context(|| format!("locking {}", self.root.display())),
             }
-            Err((_, error)) => Err(error).with_context(|| format!("locking {}", self.root.display())),
         }
     }
 

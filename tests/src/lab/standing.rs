@@ -3,7 +3,6 @@
 use std::fs;
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Value, json};
@@ -106,9 +105,4 @@ pub fn leave(lab: Lab) -> Result<Standing> {
 /// The command by which a user looks around.
 pub fn how_to_enter(host: &str) -> String {
     format!("cargo xtask lab enter {host}")
-}
-
-/// Whether a program is on the search path.
-pub fn has_program(name: &str) -> bool {
-    Command::new("sh").args(["-c", "command -v \"$0\"", name]).output().is_ok_and(|output| output.status.success())
 }
