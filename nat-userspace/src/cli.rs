@@ -78,6 +78,12 @@ enum Command {
     Monitor(monitor::Args),
     /// The pinned maps themselves, with or without a daemon.
     Map(map::Args),
+    /// Put up the guard alone, before the daemon runs: nothing is forwarded and nothing private shown until then.
+    #[command(
+        after_help = "Takes the options of `run` and reads the same configuration.\n\nExamples:\n  eipgate guard\n  \
+                            eipgate guard --uplink eth0 --downlink eth1 --pool 198.51.100.0/24"
+    )]
+    Guard(run::Args),
     /// Take the program, its maps and the guard off this machine. Traffic stops.
     Detach(detach::Args),
 }
@@ -103,10 +109,13 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     if let Command::Run(args) = command {
         return run::run(args, socket);
     }
+    if let Command::Guard(args) = command {
+        return run::guard(args);
+    }
     let client = Client::new(socket.unwrap_or_else(|| DEFAULT_SOCKET.into()));
     let context = Context { account: account.to_string(), client, format: output };
     let shown = match command {
-        Command::Run(_) => unreachable!("done above"),
+        Command::Run(_) | Command::Guard(_) => unreachable!("done above"),
         Command::Instance(command) => instance::run(command, &context)?,
         Command::Eip(command) => eip::run(command, &context)?,
         Command::Pool(command) => pool::run(&command, &context)?,

@@ -37,7 +37,7 @@ pub use self::error::{GatewayError, Kind};
 use self::handle::Job;
 pub use self::handle::{Handle, Operations, Stopped};
 use self::hosts::{Touched, hosts};
-pub use self::opening::{Opened, start};
+pub use self::opening::{Opened, put_up_guard, start};
 pub use self::outside::Outside;
 pub use self::packet_path::PacketPath;
 pub use self::status::Status;

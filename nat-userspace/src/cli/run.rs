@@ -84,14 +84,30 @@ impl Args {
     }
 }
 
-pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let file = args.config.take();
-    let config = Config::load(file.as_deref(), args.overrides(socket))?;
+pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let config = config(args, socket)?;
     log_to_stderr(config.program_log)?;
     // The gateway runs on this thread, where its writes to disk keep nobody else waiting; these are for conversations.
-    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    finish(Builder::new_multi_thread().worker_threads(2).enable_all().build(), serve(&config))
+}
+
+/// `eipgate guard`: takes what `run` takes and puts up the guard alone.
+pub(super) fn guard(args: Args) -> Result<ExitCode, Failure> {
+    let config = config(args, None)?;
+    finish(Builder::new_current_thread().enable_all().build(), gateway::put_up_guard(&config))
+}
+
+fn config(mut args: Args, socket: Option<PathBuf>) -> Result<Config, Failure> {
+    let file = args.config.take();
+    Ok(Config::load(file.as_deref(), args.overrides(socket))?)
+}
+
+fn finish(
+    runtime: io::Result<tokio::runtime::Runtime>,
+    work: impl Future<Output = Result<()>>,
+) -> Result<ExitCode, Failure> {
     let runtime = runtime.context("cannot start the runtime")?;
-    let outcome = runtime.block_on(serve(&config));
+    let outcome = runtime.block_on(work);
     runtime.shutdown_background();
     outcome.map_err(|error| {
         let sentence = format!("{error:#}");

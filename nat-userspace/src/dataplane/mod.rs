@@ -85,6 +85,23 @@ pub async fn environment(uplinks: &[LinkPlan]) -> Result<Environment> {
     Ok(Environment { own: own.collect() })
 }
 
+/// Puts up the guard alone, for the time before the daemon serves: with no program there, nothing is forwarded between
+/// the links, and nothing private leaves by an uplink. The daemon replaces it when it starts.
+///
+/// # Errors
+/// A program that is already on a link: its guard stands, and this one would stop what it hands to the kernel.
+pub async fn put_up_guard(plan: &Plan) -> Result<()> {
+    preflight::check()?;
+    let (handle, task) = network::connect()?;
+    let topology = network::read(&handle).await;
+    task.abort();
+    let topology = topology?;
+    if let Some(link) = tables::present(plan, &topology).iter().find(|link| link.interface.xdp.is_some()) {
+        bail!("interface {} has its program already, and a guard with it; nothing was changed", link.interface.name);
+    }
+    guard::put_up(&fence(plan, &topology, &[], [0; 6]))
+}
+
 /// What [`DataPlane::turn`] has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {

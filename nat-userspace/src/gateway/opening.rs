@@ -89,3 +89,8 @@ pub async fn start(config: &Config) -> Result<Gateway<DataPlane>> {
     let path = DataPlane::start(plan::plan(config)).await?;
     opened.take_over(path, outside).await
 }
+
+/// Puts up the guard of a gateway that does not serve yet.
+pub async fn put_up_guard(config: &Config) -> Result<()> {
+    dataplane::put_up_guard(&plan::plan(config)).await
+}

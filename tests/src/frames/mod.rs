@@ -1,7 +1,11 @@
 //! Ethernet frames for the packet-path tests: built byte by byte with every checksum computed in full, taken apart
 //! again in words ([`explain`]), verified ([`verify_checksums`]) and compared field by field ([`diff`]).
 //!
-//! ```ignore
+//! ```
+//! use lab::frames::{Frame, Packet, explain};
+//!
+//! let (remote, private) = ([192, 0, 2, 9].into(), [10, 0, 0, 5].into());
+//! let (host_mac, gateway_mac) = ([2, 0, 0, 0, 0, 1], [2, 0, 0, 0, 0, 2]);
 //! let lost = Packet::new(remote, private).udp(5000, 53, b"query").build();
 //! let error = Packet::new(private, remote).ttl(9).icmp_error(3, 3, [0; 4], &lost, 28);
 //! let frame = Frame::new(host_mac, gateway_mac).vlan(7).ip(&error).build();

@@ -1,7 +1,9 @@
 //! The lab: network namespaces on veth pairs that play the Internet, a router, the gateway and its instances, with
 //! the real daemon in the middle and captures that fail a test on any private address outside.
 //!
-//! ```ignore
+//! ```no_run
+//! use lab::lab::{A, Lab, Settings};
+//!
 //! let lab = Lab::new().unwrap();
 //! lab.daemon.start(Settings::default()).unwrap();
 //! let public = lab.instance("web", A).unwrap();

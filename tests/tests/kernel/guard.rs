@@ -12,7 +12,10 @@ use std::time::Duration;
 
 use lab::frames::{ARP, Arp, Frame, Packet, UDP, fragments, payload};
 use lab::lab::server::{Server, tcp_exchange};
-use lab::lab::{A, B, C, GATEWAY, INSIDE, INTERNET, Lab, Namespace, SOON, Settings, UPSTREAM, Watch, at, wait};
+use lab::lab::{
+    A, B, C, GATEWAY, INSIDE, INTERNET, Lab, Namespace, ON_LINK_POOL, ROUTED_POOL, SOON, Settings, UPSTREAM, Watch, at,
+    wait,
+};
 
 use crate::scene::{DATABASE, Sender, UNBOUND, WEB, is_between, packet, ping, populate, scene};
 
@@ -138,6 +141,26 @@ fn nothing_is_forwarded_before_the_daemon_is_up() {
     let watch = lab.at_router.watch();
     throw_from_inside(&lab, &[A]);
     assert_eq!(packets_out(&watch), 0);
+}
+
+#[test]
+fn nothing_leaks_behind_the_boot_guard_even_if_the_kernel_forwards() {
+    let lab = Lab::new().unwrap();
+    lab.gateway.sysctl("net.ipv4.ip_forward", "1").unwrap();
+    let binary = lab::lab::daemon::binary();
+    let links = ["--uplink", "up0", "--downlink", "down0", "--pool", ROUTED_POOL, "--pool", ON_LINK_POOL];
+    let words = [&[binary.as_str(), "guard", "--allow-reserved-pools"][..], &links].concat();
+    lab.gateway.tell(&words).unwrap();
+    let watch = lab.at_router.watch();
+    throw_everything(&lab);
+    assert_eq!(packets_out(&watch), 0);
+    // The daemon takes over from there, and its guard is not replaced by the lesser one.
+    lab.daemon.start(Settings::default()).unwrap();
+    populate(&lab);
+    ping(&lab.internet, WEB, &[]);
+    let refused = lab.gateway.output(&words, SOON).unwrap();
+    assert!(refused.code() == 1 && refused.stderr.contains("nothing was changed"), "{refused}");
+    ping(&lab.a, INTERNET, &[]);
 }
 
 #[test]
