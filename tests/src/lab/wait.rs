@@ -1,6 +1,7 @@
 //! Waiting for a condition, always with a deadline and never by sleeping.
 
 use std::os::fd::{AsRawFd, BorrowedFd};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -23,6 +24,16 @@ pub fn until<T>(what: &str, within: Duration, mut ask: impl FnMut() -> Option<T>
         }
         guard =
             never.wait_timeout(guard, Duration::from_millis(4)).map_or_else(|error| error.into_inner().0, |it| it.0);
+    }
+}
+
+/// Raises a flag when it goes, so that threads which watch the flag end although the test fails: a scope waits for its
+/// threads, and a failed test would hang instead.
+pub struct RaisedAtEnd<'a>(pub &'a AtomicBool);
+
+impl Drop for RaisedAtEnd<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
     }
 }
 

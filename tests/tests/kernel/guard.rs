@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use lab::frames::{ARP, Arp, Frame, Packet, UDP, fragments, payload};
 use lab::lab::server::{Server, tcp_exchange};
+use lab::lab::wait::RaisedAtEnd;
 use lab::lab::{
     A, B, C, GATEWAY, INSIDE, INTERNET, Lab, Namespace, ON_LINK_POOL, ROUTED_POOL, SOON, Settings, UPSTREAM, Watch, at,
     wait,
@@ -175,9 +176,9 @@ fn nothing_leaks_while_the_daemon_starts() {
                 packets.iter().for_each(|packet| sender.send_bytes(packet));
             }
         });
+        let _ended = RaisedAtEnd(&up);
         lab.daemon.start(Settings::default()).unwrap();
         populate(&lab);
-        up.store(true, Ordering::SeqCst);
     });
     throw_everything(&lab);
     ping(&lab.a, INTERNET, &[]);
@@ -291,13 +292,13 @@ fn an_interface_made_anew_is_attached_within_a_second_and_fails_closed_until_the
                 packets.iter().for_each(|packet| sender.send_bytes(packet));
             }
         });
+        let _ended = RaisedAtEnd(&stop);
         lab.replace_transit().unwrap();
         let attached = || {
             let shown = lab.gateway.tell(&["ip", "link", "show", "up0"]).ok()?;
             shown.contains(" xdp ").then_some(())
         };
         let outcome = wait::until("the program on the new interface", Duration::from_secs(1), attached);
-        stop.store(true, Ordering::SeqCst);
         outcome.unwrap();
     });
     reached(&lab.internet, WEB, SOON);

@@ -123,6 +123,21 @@ fn without_privilege_it_says_what_is_missing() {
 }
 
 #[test]
+fn a_bpffs_that_cannot_be_mounted_is_named() {
+    refuses_under(&["setpriv", "--bounding-set", "-sys_admin", "--inh-caps", "-sys_admin"], "CAP_SYS_ADMIN");
+}
+
+#[test]
+fn a_driver_without_native_xdp_is_refused_and_nothing_stays_attached() {
+    let lab = Lab::new().unwrap();
+    lab.gateway.ip("link add plain0 type bridge\nlink set plain0 up\n").unwrap();
+    // The first interface takes the program, the second does not.
+    let settings = Settings { downlinks: vec!["down0".into(), "plain0=vpc-b".into()], ..Settings::default() };
+    refuses(&lab, &settings, &["plain0", "native", "--xdp-mode generic"]);
+    lab.finish().unwrap();
+}
+
+#[test]
 fn a_private_mount_namespace_is_refused_unless_told_otherwise() {
     refuses_under(&["unshare", "--mount"], "private mount namespace");
 }

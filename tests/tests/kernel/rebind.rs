@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lab::frames::{Ip, payload};
 use lab::lab::server::Server;
+use lab::lab::wait::RaisedAtEnd;
 use lab::lab::{A, B, INTERNET, Lab, Namespace, at};
 
 /// The tag of a flooded datagram says which instance sent it.
@@ -38,13 +39,14 @@ fn t61_no_packet_shows_a_third_address_while_an_eip_moves() {
     };
     let sent = thread::scope(|scope| {
         let floods = [scope.spawn(|| flood(&lab.a, FROM_A)), scope.spawn(|| flood(&lab.b, FROM_B))];
+        let ended = RaisedAtEnd(&stop);
         for round in 0..20 {
             let (name, index) = if round % 2 == 0 { ("a", 0) } else { ("b", 1) };
             lab.bind(&eip, name).unwrap();
             lab.unbind(&eip).unwrap();
             names[index].insert(lab.public_ip(name).unwrap().unwrap());
         }
-        stop.store(true, Ordering::SeqCst);
+        drop(ended);
         floods.map(|flood| flood.join().unwrap())
     });
     lab.settle().unwrap();

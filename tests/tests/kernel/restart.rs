@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use lab::lab::daemon::Settings;
 use lab::lab::server::{Server, udp_exchange};
+use lab::lab::wait::RaisedAtEnd;
 use lab::lab::{A, B, Lab, Namespace, SOON, at, wait};
 
 /// Sends a datagram, waits for its echo, and so on until told to stop: a packet lost anywhere is a timeout.
@@ -24,8 +25,9 @@ impl PingPong {
         socket.set_read_timeout(Some(Duration::from_millis(500))).unwrap();
         thread::scope(|scope| {
             let sender = scope.spawn(|| pingpong.run(&socket));
+            let ended = RaisedAtEnd(&pingpong.stop);
             let result = during(&pingpong);
-            pingpong.stop.store(true, Ordering::SeqCst);
+            drop(ended);
             let lost = sender.join().unwrap();
             (pingpong.answered.load(Ordering::SeqCst), lost, result)
         })
