@@ -6,16 +6,25 @@
 
 use zerocopy::{FromBytes, Immutable, IntoBytes, KnownLayout};
 
-/// Version of the layout of every map and of the order of [`crate::verdict::Verdict`].
-pub const ABI_VERSION: u32 = 1;
+/// Version of the layout of every map and of the order of [`crate::verdict::Verdict`]. Whoever raises it teaches
+/// `dataplane/earlier.rs` the layout there was.
+pub const ABI_VERSION: u32 = if cfg!(feature = "next-layout") { 3 } else { 2 };
 
 /// Names of the pinned maps; the pin file of a map has its name.
-pub const MAP_NAMES: [&str; 14] = [
-    "INBOUND",
-    "OUTBOUND",
+pub const MAP_NAMES: [&str; 22] = [
+    "INBOUND_PAGES",
+    "INBOUND_CELLS",
+    "INBOUND_SPARSE",
+    "OUTBOUND_PAGES",
+    "OUTBOUND_CELLS",
+    "OUTBOUND_SPARSE",
+    "PAGE_SLOTS",
     "COUNTERS",
     "VERDICTS",
     "LINKS",
+    "LINK_SLOTS",
+    "HOPS",
+    "MARKS",
     "EGRESS",
     "VPCS",
     "PREFIXES",
@@ -28,12 +37,14 @@ pub const MAP_NAMES: [&str; 14] = [
 ];
 
 macro_rules! map_types {
-    ($($(#[$meta:meta])* pub struct $name:ident { $($(#[$field_meta:meta])* pub $field:ident: $type:ty,)* })*) => {
+    ($($(#[$meta:meta])* pub struct $name:ident {
+        $($(#[doc = $doc:expr])* $(#[cfg($cfg:meta)])? pub $field:ident: $type:ty,)*
+    })*) => {
         $(
             $(#[$meta])*
             #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, FromBytes, IntoBytes, KnownLayout, Immutable)]
             #[repr(C)]
-            pub struct $name { $($(#[$field_meta])* pub $field: $type,)* }
+            pub struct $name { $($(#[doc = $doc])* $(#[cfg($cfg)])? pub $field: $type,)* }
         )*
 
         /// Size and field offsets of every map type, for the layout snapshot.
@@ -42,7 +53,7 @@ macro_rules! map_types {
             vec![$((
                 stringify!($name),
                 size_of::<$name>(),
-                vec![$((stringify!($field), core::mem::offset_of!($name, $field)),)*],
+                [$($(#[cfg($cfg)])? (stringify!($field), core::mem::offset_of!($name, $field)),)*].to_vec(),
             ),)*]
         }
 
@@ -74,12 +85,13 @@ unsafe impl aya::Pod for PublicAddr {}
 unsafe impl aya::Pod for PrivateAddr {}
 
 impl PublicAddr {
-    /// No public address: the value of an `OUTBOUND` entry of an instance that has none.
+    /// No public address: what the outbound table says of an instance that has none.
     pub const NONE: PublicAddr = PublicAddr([0; 4]);
 }
 
 map_types! {
-    /// Key of `OUTBOUND` and, with `vpc` 0 for "reachable from every link", of `OWN`.
+    /// Key of `OUTBOUND_SPARSE`; with the last byte 0, of `OUTBOUND_PAGES`; and, with `vpc` 0 for "reachable from every
+    /// link", of `OWN`.
     #[derive(Hash, PartialOrd, Ord)]
     pub struct PrivateKey {
         /// Number of the VPC, from its name; see [`vpc_number`]. Never 0 for an instance.
@@ -88,25 +100,30 @@ map_types! {
         pub address: PrivateAddr,
     }
 
-    /// Value of `INBOUND`, keyed by [`PublicAddr`]: whose the public address is.
-    pub struct Inbound {
-        /// The instance's private address.
-        pub private: PrivateAddr,
-        /// The instance's VPC.
-        pub vpc: u32,
-        /// Index of the address's counters.
-        pub slot: u32,
+    /// Value of `INBOUND_SPARSE`, keyed by [`PublicAddr`], and of `OUTBOUND_SPARSE`.
+    pub struct Sparse {
+        /// [`crate::pairs::tag`] of the entry's own key. The kernel may give the memory of an entry just removed to
+        /// another one while a packet still looks at it; the packet sees that by the tag, which is written first and
+        /// compared last.
+        pub tag: u64,
+        /// [`crate::pairs::Inbound`] or [`crate::pairs::Outbound`], packed.
+        pub cell: u64,
     }
 
-    /// Value of `OUTBOUND`, keyed by [`PrivateKey`]: every instance is here, with a public address or without.
-    pub struct Outbound {
-        /// The public address, or [`PublicAddr::NONE`].
-        pub public: PublicAddr,
-        /// Index of the address's counters; meaningless without a public address.
-        pub slot: u32,
+    /// Element of `PAGE_SLOTS`, a direct-mapped copy of a part of `INBOUND_PAGES` and `OUTBOUND_PAGES`: see
+    /// [`crate::pairs::page_slot`]. Hashing costs more than all the rest of a look-up.
+    ///
+    /// An element never used is all zero, and then no network that has its place in it has a page. One that was used for
+    /// one network is never used for another: a reader in between would take one's page for the other's.
+    pub struct PageSlot {
+        /// [`crate::pairs::tag`] of the network.
+        pub key: u64,
+        /// Number of its page and one; [`crate::pairs::ASK_HASH`] where it has none any more; 0 where none ever was.
+        pub page: u64,
     }
 
-    /// Value of `COUNTERS`, per CPU: packets and IP total-length bytes of one public address.
+    /// Element of `COUNTERS`: packets and IP total-length bytes of one public address on one CPU. Element
+    /// `cpu * capacity + slot`, so that each CPU has a stretch of memory of its own.
     pub struct AddressCounters {
         /// Packets towards the instance.
         pub packets_in: u64,
@@ -116,6 +133,9 @@ map_types! {
         pub packets_out: u64,
         /// Bytes from the instance.
         pub bytes_out: u64,
+        /// Nothing: what makes the layout another one, for tests.
+        #[cfg(feature = "next-layout")]
+        pub spare: u64,
     }
 
     /// Value of `VERDICTS`, per CPU, indexed by [`crate::verdict::Verdict`].
@@ -149,8 +169,35 @@ map_types! {
         pub address: [u8; 4],
         /// MAC address of the interface.
         pub mac: [u8; 6],
-        /// Zero.
-        pub reserved: [u8; 2],
+        /// `LINK_*` flags.
+        pub flags: u16,
+    }
+
+    /// Element of `LINK_SLOTS`, a direct-mapped copy of a part of `LINKS`: see [`link_slot`].
+    pub struct LinkSlot {
+        /// The link this is; with `ifindex` 0, none.
+        pub key: LinkKey,
+        /// As in `LINKS`.
+        pub link: Link,
+    }
+
+    /// Element of `HOPS`: a next hop. Element 0 is none, element [`DEFAULT_HOP`] that of the default route; each VPC has
+    /// one that says no more than which VPC it is. It changes only after it was [`HOP_ASK`] for a grace period.
+    pub struct Hop {
+        /// [`HOP_NONE`], [`HOP_ASK`] or [`HOP_READY`].
+        pub state: u32,
+        /// VPC it leads into, 0 for the Internet.
+        pub vpc: u32,
+        /// Interface to transmit by.
+        pub ifindex: u32,
+        /// Longest IP packet that fits, in bytes.
+        pub mtu: u32,
+        /// VLAN id of the outer (or only) tag, 0 for none.
+        pub outer: u16,
+        /// VLAN id of the inner tag, 0 for none.
+        pub inner: u16,
+        /// MAC of the next hop, then that of the interface it leaves by, as a frame begins.
+        pub macs: [u8; 12],
     }
 
     /// Key of `EGRESS`: where the kernel's route leads, and for whom.
@@ -183,6 +230,7 @@ map_types! {
     }
 
     /// Data part of an LPM key of `CONNECTED`: a prefix connected to a VPC's downlinks.
+    #[derive(Hash, PartialOrd, Ord)]
     pub struct ConnectedKey {
         /// VPC number, always matched in full.
         pub vpc: u32,
@@ -220,6 +268,14 @@ map_types! {
         pub handover_mac: [u8; 6],
         /// Zero.
         pub reserved: [u8; 2],
+        /// What the maps were made for: public addresses bound at one time, ...
+        pub max_pairs: u32,
+        /// ... instances, ...
+        pub max_instances: u32,
+        /// ... and counters on each CPU, 0 where addresses are not counted.
+        pub counters_per_cpu: u32,
+        /// Zero.
+        pub reserved_too: u32,
     }
 
     /// Value of `BUCKETS`: state of a token bucket, as the virtual time of GCRA.
@@ -272,8 +328,46 @@ pub const SIDE_UPLINK: u32 = 1;
 /// [`Link::side`] of an interface towards the instances.
 pub const SIDE_DOWNLINK: u32 = 2;
 
+/// Flag of [`Link`]: packets that arrive here may use ready next hops; without it the kernel is asked about each.
+pub const LINK_USES_HOPS: u16 = 1;
+
+/// Number of elements of `LINK_SLOTS`.
+pub const LINK_SLOTS: u32 = 256;
+
+/// The element of `LINK_SLOTS` a link may be found in; where another link is there, `LINKS` has it.
+#[inline(always)]
+pub const fn link_slot(key: &LinkKey) -> u32 {
+    let tags = (key.outer as u32).wrapping_mul(31) ^ (key.inner as u32).wrapping_mul(7);
+    (key.ifindex ^ tags) % LINK_SLOTS
+}
+
+/// [`Hop::state`] of an element that is not in use.
+pub const HOP_NONE: u32 = 0;
+/// [`Hop::state`]: the VPC is known, the rest is the kernel's to tell.
+pub const HOP_ASK: u32 = 1;
+/// [`Hop::state`]: everything is known and true.
+pub const HOP_READY: u32 = 2;
+
+/// Element of `HOPS` for what the default route leads to.
+pub const DEFAULT_HOP: u32 = 1;
+
 /// A counter index that names no counters.
 pub const NO_SLOT: u32 = u32::MAX;
+
+/// `MARKS` has one bit for each /24 of the address space, twice. The first half marks those that a range of `PREFIXES`
+/// touches and those of [`crate::ipv4::MARTIANS`], so that the others need no further look.
+pub const MARKS_OF_PREFIXES: u32 = 0;
+/// The second half of `MARKS` marks those of the first, and those that a route other than the default touches.
+pub const MARKS_OF_ROUTES: u32 = MARK_WORDS;
+/// Words of 64 bits in one half of `MARKS`.
+pub const MARK_WORDS: u32 = 1 << 18;
+
+/// The word in a half of `MARKS`, and the bit in it, for the /24 an address lies in.
+#[inline(always)]
+pub const fn mark(address: [u8; 4]) -> (u32, u64) {
+    let network = u32::from_be_bytes(address) >> 8;
+    (network / 64, 1 << (network % 64))
+}
 
 /// Flag in a value of `PREFIXES`: the range belongs to a pool. The longest prefix wins, so the daemon gives a nested
 /// range the flags of the ranges around it too.

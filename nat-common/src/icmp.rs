@@ -146,7 +146,7 @@ pub fn error_ip_header(source: [u8; 4], destination: [u8; 4], quotation: usize) 
         src_addr: source,
         dst_addr: destination,
     };
-    ip.check = (!checksum::fold(ipv4::header_sum(&ip))).to_ne_bytes();
+    ip.check = (!ipv4::header_sum(&ip)).to_ne_bytes();
     ip
 }
 

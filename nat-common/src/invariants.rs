@@ -9,32 +9,35 @@ use crate::abi::{self, ABI_VERSION, Bucket};
 use crate::checksum::Delta;
 use crate::icmp::{self, Error, ErrorKind};
 use crate::ipv4::{self, Rewrite};
+use crate::pairs;
 use crate::police::{self, Rate};
 use crate::transport;
 use crate::verdict::Verdict;
 use crate::wire;
 
-/// Sizes, offsets and the order of verdicts for layout version 1. A change here needs another `ABI_VERSION`.
-const LAYOUT_1: &str = "\
+/// Sizes, offsets and the order of verdicts for layout version 2. A change here needs another `ABI_VERSION`.
+const LAYOUT_2: &str = "\
 PrivateKey 8: vpc 0, address 4
-Inbound 12: private 0, vpc 4, slot 8
-Outbound 8: public 0, slot 4
+Sparse 16: tag 0, cell 8
+PageSlot 16: key 0, page 8
 AddressCounters 32: packets_in 0, bytes_in 8, packets_out 16, bytes_out 24
 VerdictCounter 16: packets 0, bytes 8
 LinkKey 8: ifindex 0, outer 4, inner 6
-Link 24: side 0, vpc 4, fib_ifindex 8, address 12, mac 16, reserved 22
+Link 24: side 0, vpc 4, fib_ifindex 8, address 12, mac 16, flags 22
+LinkSlot 32: key 0, link 8
+Hop 32: state 0, vpc 4, ifindex 8, mtu 12, outer 16, inner 18, macs 20
 EgressKey 8: fib_ifindex 0, vpc 4
 Egress 8: ifindex 0, outer 4, inner 6
 Vpc 40: fib_ifindex 0, name_length 4, name 8
 ConnectedKey 8: vpc 0, address 4
 NextHopKey 8: fib_ifindex 0, address 4
-Settings 40: monitor_until 0, monitor_address 8, monitor_drops 12, check_handover 16, icmp_errors_per_second 20, icmp_error_burst 24, monitor_per_second 28, handover_mac 32, reserved 38
+Settings 56: monitor_until 0, monitor_address 8, monitor_drops 12, check_handover 16, icmp_errors_per_second 20, icmp_error_burst 24, monitor_per_second 28, handover_mac 32, reserved 38, max_pairs 40, max_instances 44, counters_per_cpu 48, reserved_too 52
 Bucket 16: next 0, refused 8
 Event 56: time 0, ifindex 8, verdict 12, vpc 16, length 20, source 24, destination 28, source_after 32, destination_after 36, source_port 40, destination_port 42, protocol 44, is_ipv4 45, outer 46, inner 48, reserved 50
 ";
 
-/// Names of the verdicts in the order of their counters, for layout version 1.
-const VERDICTS_1: &str = "inbound outbound hairpin arp-reply ttl-exceeded-reply too-big-reply host-unreachable-reply \
+/// Names of the verdicts in the order of their counters, for layout version 2.
+const VERDICTS_2: &str = "inbound outbound hairpin arp-reply ttl-exceeded-reply too-big-reply host-unreachable-reply \
 net-unreachable-reply pass-own-address pass-ipv6 pass-not-ip pass-arp pass-link-multicast pass-broadcast \
 pass-other-mac handed-neighbour handed-fragmentation malformed-ethernet unknown-link group-mac-unicast malformed-ip \
 bad-ip-checksum malformed-options source-route martian-source spoofed-source multicast-destination \
@@ -52,9 +55,9 @@ fn invariant_8_layout_changes_only_with_abi_version() {
         layout += &format!("{name} {size}: {}\n", fields.join(", "));
     }
     let verdicts: Vec<&str> = Verdict::ALL.iter().map(|verdict| verdict.name()).collect();
-    assert_eq!(ABI_VERSION, 1, "another version needs another snapshot here");
-    assert_eq!(layout, LAYOUT_1, "the layout changed without ABI_VERSION");
-    assert_eq!(verdicts.join(" "), VERDICTS_1, "the order of the counters changed without ABI_VERSION");
+    assert_eq!(ABI_VERSION, 2, "another version needs another snapshot here");
+    assert_eq!(layout, LAYOUT_2, "the layout changed without ABI_VERSION");
+    assert_eq!(verdicts.join(" "), VERDICTS_2, "the order of the counters changed without ABI_VERSION");
 }
 
 fn header(bytes: [u8; 20]) -> Ipv4Hdr {
@@ -81,7 +84,7 @@ proptest! {
         }
         let _ = icmp::error_ip_header(a, b, length % (icmp::MAX_QUOTATION + 1));
         ipv4::rewrite(&mut ip, Rewrite { source: a, destination: b });
-        ipv4::decrement_ttl(&mut ip);
+        ipv4::decrement_ttl(&mut [small, bytes[9]], &mut check.clone());
         let mut field = check;
         if let Some(checksum) = transport::checksum_of(small) {
             checksum.update(&mut field, Delta::of_address(a, b));
@@ -94,6 +97,11 @@ proptest! {
         let _ = wire::is_arp_request(&arp);
         wire::answer_arp(&mut arp, [small; 6]);
         let _ = Verdict::from_index(number as u32).map(|verdict| verdict.action());
+        let _ = (abi::mark(a), abi::link_slot(&abi::LinkKey { ifindex: number as u32, outer: length as u16, inner: 7 }));
+        let bits = pairs::slot_bits(number as u32);
+        let _ = (pairs::hop_capacity(length as u32), pairs::Inbound::unpack(number, length as u32).pack(bits));
+        let _ = (pairs::Outbound::unpack(number).pack(), pairs::Page(number).number(length as u32, a), pairs::tag(7, b));
+        let _ = pairs::page_slot(length as u32, b);
         let _ = abi::vpc_number(&String::from_utf8_lossy(&other));
     }
 
@@ -111,7 +119,9 @@ proptest! {
         let packet = build(source, destination, ttl);
         let mut ip = header(packet[..20].try_into().unwrap());
         let delta = ipv4::rewrite(&mut ip, Rewrite { source, destination: new });
-        ipv4::decrement_ttl(&mut ip);
+        let mut word = [ip.ttl, ip.proto];
+        ipv4::decrement_ttl(&mut word, &mut ip.check);
+        ip.ttl = word[0];
         let mut check = [packet[26], packet[27]];
         transport::checksum_of(17).unwrap().update(&mut check, delta);
         let mut rewritten = packet.clone();
@@ -139,6 +149,33 @@ proptest! {
         prop_assert_eq!(usize::from(parsed.total_len), 28 + quotation);
         prop_assert!(usize::from(parsed.total_len) <= icmp::MAX_ERROR);
     }
+}
+
+#[test]
+fn the_list_of_martians_is_what_the_function_says() {
+    let listed = |address: u32| {
+        ipv4::MARTIANS.iter().any(|(range, length)| (address ^ u32::from_be_bytes(*range)) >> (32 - length) == 0)
+    };
+    for network in 0..1u32 << 24 {
+        for last in [0, 255] {
+            let address = network << 8 | last;
+            assert_eq!(listed(address), ipv4::is_martian_source(address.to_be_bytes()), "{address:x}");
+        }
+    }
+    // And no destination the long way would refuse is unlisted.
+    for first in 0..=255 {
+        let address = [first, 255, 255, 255];
+        let refused = ipv4::destination(address) != ipv4::Destination::Unicast || ipv4::is_private(address);
+        assert!(!refused || listed(u32::from_be_bytes(address)), "{first}");
+    }
+}
+
+#[test]
+fn every_network_has_a_mark_of_its_own() {
+    assert_eq!(abi::mark([0, 0, 0, 9]), (0, 1));
+    assert_eq!(abi::mark([0, 0, 63, 0]), (0, 1 << 63));
+    assert_eq!(abi::mark([0, 0, 64, 255]), (1, 1));
+    assert_eq!(abi::mark([255, 255, 255, 255]), (abi::MARK_WORDS - 1, 1 << 63));
 }
 
 #[test]

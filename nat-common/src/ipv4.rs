@@ -47,22 +47,14 @@ pub fn check_header(ip: &Ipv4Hdr, present: usize) -> Option<Lengths> {
     Some(Lengths { header, total })
 }
 
-/// Sum of the fixed part of a header, its checksum included, unfolded.
+/// Sum of the fixed part of a header, its checksum included, folded. Taken from words of 32 bits, which fold to the same
+/// (RFC 1071 2(C)).
 #[inline(always)]
-pub fn header_sum(ip: &Ipv4Hdr) -> u32 {
-    u16::from_ne_bytes([ip.vihl, ip.tos]) as u32
-        + word(ip.tot_len)
-        + word(ip.id)
-        + word(ip.frags)
-        + u16::from_ne_bytes([ip.ttl, ip.proto]) as u32
-        + word(ip.check)
-        + checksum::address_sum(ip.src_addr)
-        + checksum::address_sum(ip.dst_addr)
-}
-
-#[inline(always)]
-fn word(bytes: [u8; 2]) -> u32 {
-    u16::from_ne_bytes(bytes) as u32
+pub fn header_sum(ip: &Ipv4Hdr) -> u16 {
+    let [a, b, c, d, e] = to_words(ip);
+    let wide = a as u64 + b as u64 + c as u64 + d as u64 + e as u64;
+    // At most 0x4_ffff_fffb, so 16 bits of 32 and what is above them add up to 18 bits.
+    checksum::fold((wide & 0xffff) as u32 + ((wide >> 16) & 0xffff) as u32 + (wide >> 32) as u32)
 }
 
 /// Offset of the fragment in units of 8 bytes.
@@ -75,6 +67,12 @@ pub fn fragment_offset(ip: &Ipv4Hdr) -> u16 {
 #[inline(always)]
 pub fn more_fragments(ip: &Ipv4Hdr) -> bool {
     ip.frags[0] & 0x20 != 0
+}
+
+/// Whether the packet is no fragment.
+#[inline(always)]
+pub fn is_whole(ip: &Ipv4Hdr) -> bool {
+    u16::from_be_bytes(ip.frags) & 0x3fff == 0
 }
 
 /// Whether the packet must not be fragmented.
@@ -121,6 +119,19 @@ pub fn is_private(address: [u8; 4]) -> bool {
         _ => false,
     }
 }
+
+/// Ranges of which no address is a host's on the Internet, as address and prefix length: what [`is_martian_source`] says
+/// yes to.
+pub const MARTIANS: [([u8; 4], u8); 8] = [
+    ([0, 0, 0, 0], 8),
+    ([10, 0, 0, 0], 8),
+    ([100, 64, 0, 0], 10),
+    ([127, 0, 0, 0], 8),
+    ([169, 254, 0, 0], 16),
+    ([172, 16, 0, 0], 12),
+    ([192, 168, 0, 0], 16),
+    ([224, 0, 0, 0], 3),
+];
 
 /// Sources that cannot come from the Internet: the private ranges, 0/8, 127/8 and everything from 224/3 up.
 #[inline(always)]
@@ -181,12 +192,13 @@ pub fn rewrite(ip: &mut Ipv4Hdr, rewrite: Rewrite) -> Delta {
     delta
 }
 
-/// Takes one hop off the TTL. The caller has made sure that it is above 1.
+/// Takes one hop off the TTL, given with the protocol that shares its word, and has the header checksum follow. The
+/// caller has made sure that it is above 1.
 #[inline(always)]
-pub fn decrement_ttl(ip: &mut Ipv4Hdr) {
-    let old = [ip.ttl, ip.proto];
-    ip.ttl = ip.ttl.wrapping_sub(1);
-    Delta::of_word(old, [ip.ttl, ip.proto]).apply(&mut ip.check);
+pub fn decrement_ttl(ttl_and_protocol: &mut [u8; 2], check: &mut [u8; 2]) {
+    let old = *ttl_and_protocol;
+    ttl_and_protocol[0] = old[0].wrapping_sub(1);
+    Delta::of_word(old, *ttl_and_protocol).apply(check);
 }
 
 /// A header from its bytes in wire order.
@@ -204,6 +216,37 @@ pub const fn from_bytes(b: [u8; 20]) -> Ipv4Hdr {
         src_addr: [b[12], b[13], b[14], b[15]],
         dst_addr: [b[16], b[17], b[18], b[19]],
     }
+}
+
+/// A header from its five words, each as it lies in memory.
+#[inline(always)]
+pub const fn from_words(words: [u32; 5]) -> Ipv4Hdr {
+    let [a, b, c, d, e] = words;
+    let (a, b, c) = (a.to_ne_bytes(), b.to_ne_bytes(), c.to_ne_bytes());
+    Ipv4Hdr {
+        vihl: a[0],
+        tos: a[1],
+        tot_len: [a[2], a[3]],
+        id: [b[0], b[1]],
+        frags: [b[2], b[3]],
+        ttl: c[0],
+        proto: c[1],
+        check: [c[2], c[3]],
+        src_addr: d.to_ne_bytes(),
+        dst_addr: e.to_ne_bytes(),
+    }
+}
+
+/// The five words of a header, each as it lies in memory.
+#[inline(always)]
+pub const fn to_words(ip: &Ipv4Hdr) -> [u32; 5] {
+    [
+        u32::from_ne_bytes([ip.vihl, ip.tos, ip.tot_len[0], ip.tot_len[1]]),
+        u32::from_ne_bytes([ip.id[0], ip.id[1], ip.frags[0], ip.frags[1]]),
+        u32::from_ne_bytes([ip.ttl, ip.proto, ip.check[0], ip.check[1]]),
+        u32::from_ne_bytes(ip.src_addr),
+        u32::from_ne_bytes(ip.dst_addr),
+    ]
 }
 
 /// The bytes of a header in wire order.

@@ -10,6 +10,7 @@ pub mod abi;
 pub mod checksum;
 pub mod icmp;
 pub mod ipv4;
+pub mod pairs;
 pub mod police;
 pub mod transport;
 pub mod verdict;

@@ -30,13 +30,18 @@ pub struct Checksum {
 #[inline(always)]
 pub const fn checksum_of(proto: u8) -> Option<Checksum> {
     match proto {
-        protocol::TCP => Some(Checksum { offset: 16, header: 20, zero: Zero::Ordinary }),
-        protocol::UDP => Some(Checksum { offset: 6, header: 8, zero: Zero::Absent }),
+        protocol::TCP => Some(TCP),
+        protocol::UDP => Some(UDP),
         protocol::UDP_LITE => Some(Checksum { offset: 6, header: 8, zero: Zero::Illegal }),
         protocol::DCCP => Some(Checksum { offset: 6, header: 8, zero: Zero::Ordinary }),
         _ => None,
     }
 }
+
+/// TCP's checksum.
+pub const TCP: Checksum = Checksum { offset: 16, header: 20, zero: Zero::Ordinary };
+/// UDP's checksum.
+pub const UDP: Checksum = Checksum { offset: 6, header: 8, zero: Zero::Absent };
 
 impl Checksum {
     /// First byte behind the field, from the start of the transport header.
@@ -59,8 +64,10 @@ impl Checksum {
 /// Sum of the pseudo-header of RFC 768 and RFC 9293, unfolded. `length` is that of the transport header and payload.
 #[inline(always)]
 pub fn pseudo_header_sum(source: [u8; 4], destination: [u8; 4], proto: u8, length: u16) -> u32 {
-    checksum::address_sum(source)
-        + checksum::address_sum(destination)
+    // Words of 32 bits fold to the same sum (RFC 1071 2(C)).
+    let addresses = u32::from_ne_bytes(source) as u64 + u32::from_ne_bytes(destination) as u64;
+    (addresses & 0xffff) as u32
+        + (addresses >> 16) as u32
         + u16::from_ne_bytes([0, proto]) as u32
         + u16::from_ne_bytes(length.to_be_bytes()) as u32
 }

@@ -86,9 +86,9 @@ verdicts! {
         MulticastDestination = "multicast-destination", "Multicast beyond the link, which this gateway does not route.";
         MartianDestination = "martian-destination", "Destination in 0/8, 127/8 or 240/4.";
         NotOurs = "not-ours", "Came by an uplink for an address that is neither in a pool nor the gateway's own.";
-        UnboundAddress = "unbound-address", "Destination is a pool address that is bound to nothing at present.";
+        UnboundAddress = "unbound-address", "Destination is a pool address that is bound to nothing at present, or fenced.";
         UnknownSource = "unknown-source", "Came by a downlink from a private address that is no instance's.";
-        NoPublicAddress = "no-public-address", "The instance has no public address.";
+        NoPublicAddress = "no-public-address", "The instance has no public address, or it is fenced.";
         PrivateDestination = "private-destination", "An instance sent to a private address through the gateway, which is not the VPC's router.";
         AhUntranslatable = "ah-untranslatable", "IPsec AH authenticates the addresses and cannot be translated (RFC 4302 3.3.3).";
         TinyFragment = "tiny-fragment", "A first fragment without its transport checksum, or TCP at fragment offset 1 (RFC 1858, RFC 3128).";

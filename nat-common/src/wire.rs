@@ -25,6 +25,36 @@ pub struct Ethernet {
     pub ethertype: [u8; 2],
 }
 
+impl Ethernet {
+    /// A header from its first twelve bytes as words and its last two, each as it lies in memory.
+    #[inline(always)]
+    pub const fn from_words(macs: [u32; 3], ethertype: u16) -> Ethernet {
+        let (a, b, c) = (macs[0].to_ne_bytes(), macs[1].to_ne_bytes(), macs[2].to_ne_bytes());
+        Ethernet {
+            destination: [a[0], a[1], a[2], a[3], b[0], b[1]],
+            source: [b[2], b[3], c[0], c[1], c[2], c[3]],
+            ethertype: ethertype.to_ne_bytes(),
+        }
+    }
+}
+
+/// The two MAC addresses a frame begins with.
+#[inline(always)]
+pub const fn macs(destination: [u8; 6], source: [u8; 6]) -> [u8; 12] {
+    let (d, s) = (destination, source);
+    [d[0], d[1], d[2], d[3], d[4], d[5], s[0], s[1], s[2], s[3], s[4], s[5]]
+}
+
+/// The two MAC addresses a frame begins with, as three words that lie in memory as they do.
+#[inline(always)]
+pub const fn mac_words(m: &[u8; 12]) -> [u32; 3] {
+    [
+        u32::from_ne_bytes([m[0], m[1], m[2], m[3]]),
+        u32::from_ne_bytes([m[4], m[5], m[6], m[7]]),
+        u32::from_ne_bytes([m[8], m[9], m[10], m[11]]),
+    ]
+}
+
 /// A VLAN tag behind its own ethertype.
 #[derive(Clone, Copy, Debug)]
 #[repr(C)]

@@ -10,10 +10,9 @@ use aya_ebpf::bindings::{
     bpf_fib_lookup__bindgen_ty_5 as FibTable,
 };
 use aya_ebpf::helpers::bpf_fib_lookup;
-use nat_common::abi::Egress;
-use nat_common::icmp::{Error, ErrorKind};
+use nat_common::abi::{Egress, HOP_READY, Hop, LINK_USES_HOPS};
 use nat_common::ipv4::{self, Rewrite};
-use nat_common::verdict::Verdict;
+use nat_common::verdict::{Action, Verdict};
 use nat_common::wire::{self, Ethernet, Tag};
 use network_types::ip::Ipv4Hdr;
 
@@ -26,9 +25,18 @@ use crate::{maps, reply};
 /// Where a packet goes next.
 pub enum NextHop {
     /// Out of an interface, past the kernel.
-    Redirect { egress: Egress, source: [u8; 6], destination: [u8; 6] },
+    Redirect(Way),
     /// To the kernel, translated but otherwise as it arrived: the kernel takes the TTL down and finds the way.
     Kernel(Verdict),
+}
+
+/// Where a next hop stands.
+#[derive(Clone, Copy)]
+pub enum Way {
+    /// In this element of `HOPS`.
+    Known(u32),
+    /// Where the kernel's answer is.
+    Asked,
 }
 
 /// Decides the way out while the packet is still as it arrived, so that an ICMP error can quote what its sender sent.
@@ -40,46 +48,79 @@ pub fn next_hop(
     payload: &Payload,
 ) -> Result<NextHop, Verdict> {
     let datagram = &arrival.datagram;
-    let refuse = |packet: &mut Packet, error| Err(reply::icmp_error(packet, arrival, payload, error));
-    if datagram.ip.ttl <= 1 {
-        return refuse(packet, Error::new(ErrorKind::TtlExceeded));
+    let told = if datagram.ip().ttl <= 1 {
+        Verdict::TtlExceededReply
+    } else {
+        if let Some(hop) = maps::hop(binding.hop)
+            && hop.state == HOP_READY
+            && datagram.lengths.total <= hop.mtu as usize
+            && arrival.link.flags & LINK_USES_HOPS != 0
+        {
+            return Ok(NextHop::Redirect(Way::Known(binding.hop)));
+        }
+        match ask_kernel(packet, arrival, binding) {
+            None => return Ok(NextHop::Redirect(Way::Asked)),
+            Some(verdict) => verdict,
+        }
+    };
+    match told.action() {
+        Action::Pass => Ok(NextHop::Kernel(told)),
+        Action::Reply => Err(reply::icmp_error(packet, arrival, payload, told)),
+        _ => Err(told),
     }
-    let constraint = if binding.vpc == 0 { 0 } else { maps::vpc_ifindex(binding.vpc).ok_or(Verdict::UnknownVpc)? };
+}
+
+/// Has the kernel's FIB say where the packet goes: the answer is in `maps::asked`, or the verdict says why there is
+/// none, a reply being one that is still to be made. A function of its own, because the common packet never comes here.
+#[inline(never)]
+fn ask_kernel(packet: &Packet, arrival: &Arrival, binding: &Binding) -> Option<Verdict> {
+    let datagram = &arrival.datagram;
+    let constraint = if binding.vpc == 0 {
+        0
+    } else {
+        let Some(ifindex) = maps::vpc_ifindex(binding.vpc) else { return Some(Verdict::UnknownVpc) };
+        ifindex
+    };
     let mut route = Route::NONE;
-    let query = Query { constraint, length: datagram.lengths.total as u16 };
+    let query = Query { ingress: arrival.link.fib_ifindex, constraint, length: datagram.lengths.total as u16 };
     ask(packet, arrival, &binding.rewrite, &query, &mut route);
-    let mut too_big = None;
+    let mut too_big = 0;
     if route.answer == BPF_FIB_LKUP_RET_FRAG_NEEDED {
         // The kernel stops at the MTU and does not say which way; a length of 0 asks for that alone.
-        too_big = Some(route.mtu);
-        ask(packet, arrival, &binding.rewrite, &Query { constraint, length: 0 }, &mut route);
+        too_big = route.mtu;
+        ask(packet, arrival, &binding.rewrite, &Query { length: 0, ..query }, &mut route);
     }
     match route.answer {
         BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH => {}
-        BPF_FIB_LKUP_RET_NOT_FWDED => return refuse(packet, Error::new(ErrorKind::NetUnreachable)),
-        BPF_FIB_LKUP_RET_UNREACHABLE => return refuse(packet, Error::new(ErrorKind::HostUnreachable)),
-        BPF_FIB_LKUP_RET_BLACKHOLE => return Err(Verdict::RouteBlackhole),
-        BPF_FIB_LKUP_RET_PROHIBIT => return Err(Verdict::RouteProhibit),
-        BPF_FIB_LKUP_RET_FWD_DISABLED => return Err(Verdict::ForwardingDisabled),
-        BPF_FIB_LKUP_RET_UNSUPP_LWT => return Err(Verdict::TunnelRoute),
-        _ => return Err(Verdict::RouteError),
+        BPF_FIB_LKUP_RET_NOT_FWDED => return Some(Verdict::NetUnreachableReply),
+        BPF_FIB_LKUP_RET_UNREACHABLE => return Some(Verdict::HostUnreachableReply),
+        BPF_FIB_LKUP_RET_BLACKHOLE => return Some(Verdict::RouteBlackhole),
+        BPF_FIB_LKUP_RET_PROHIBIT => return Some(Verdict::RouteProhibit),
+        BPF_FIB_LKUP_RET_FWD_DISABLED => return Some(Verdict::ForwardingDisabled),
+        BPF_FIB_LKUP_RET_UNSUPP_LWT => return Some(Verdict::TunnelRoute),
+        _ => return Some(Verdict::RouteError),
     }
-    let egress = maps::egress(route.ifindex, binding.vpc).ok_or(Verdict::WrongEgress)?;
-    if let Some(mtu) = too_big {
-        if ipv4::dont_fragment(&datagram.ip) {
-            return refuse(packet, Error::too_big(mtu));
+    let Some(egress) = maps::egress(route.ifindex, binding.vpc) else { return Some(Verdict::WrongEgress) };
+    let Some(asked) = maps::asked() else { return Some(Verdict::InternalError) };
+    asked.mtu = too_big as u32;
+    asked.ifindex = egress.ifindex;
+    asked.outer = egress.outer;
+    asked.inner = egress.inner;
+    asked.macs = wire::macs(route.destination, route.source);
+    let handed = if too_big != 0 {
+        if ipv4::dont_fragment(&datagram.ip()) {
+            return Some(Verdict::TooBigReply);
         }
-        check_handover(packet, arrival, binding, constraint, route.ifindex, &egress)?;
-        return Ok(NextHop::Kernel(Verdict::HandedFragmentation));
-    }
-    if route.answer == BPF_FIB_LKUP_RET_NO_NEIGH {
+        Verdict::HandedFragmentation
+    } else if route.answer == BPF_FIB_LKUP_RET_NO_NEIGH {
         if maps::is_unreachable(route.ifindex, route.gateway) {
-            return refuse(packet, Error::new(ErrorKind::HostUnreachable));
+            return Some(Verdict::HostUnreachableReply);
         }
-        check_handover(packet, arrival, binding, constraint, route.ifindex, &egress)?;
-        return Ok(NextHop::Kernel(Verdict::HandedNeighbour));
-    }
-    Ok(NextHop::Redirect { egress, source: route.source, destination: route.destination })
+        Verdict::HandedNeighbour
+    } else {
+        return None;
+    };
+    Some(check_handover(packet, arrival, binding, &query, &route, &egress).unwrap_or(handed))
 }
 
 /// Makes sure that the kernel, which knows nothing of VPCs, would send the packet where we want it. Private addresses
@@ -89,26 +130,30 @@ fn check_handover(
     packet: &Packet,
     arrival: &Arrival,
     binding: &Binding,
-    constraint: u32,
-    wanted: u32,
+    asked: &Query,
+    answer: &Route,
     egress: &Egress,
-) -> Result<(), Verdict> {
+) -> Option<Verdict> {
     // Tags that no sub-interface carries are unknown to the kernel, which would send the packet without them.
-    if egress.outer != 0 && egress.ifindex == wanted {
-        return Err(Verdict::KernelRouteDiffers);
+    if egress.outer != 0 && egress.ifindex == answer.ifindex {
+        return Some(Verdict::KernelRouteDiffers);
     }
     let several_vpcs = maps::settings().is_some_and(|settings| settings.check_handover != 0);
-    if constraint == 0 || !several_vpcs {
-        return Ok(());
+    if asked.constraint == 0 || !several_vpcs {
+        return None;
     }
     let mut route = Route::NONE;
-    ask(packet, arrival, &binding.rewrite, &Query { constraint: 0, length: 0 }, &mut route);
+    let free = Query { constraint: 0, length: 0, ..*asked };
+    ask(packet, arrival, &binding.rewrite, &free, &mut route);
     let found = matches!(route.answer, BPF_FIB_LKUP_RET_SUCCESS | BPF_FIB_LKUP_RET_NO_NEIGH);
-    if found && route.ifindex == wanted { Ok(()) } else { Err(Verdict::KernelRouteDiffers) }
+    if found && route.ifindex == answer.ifindex { None } else { Some(Verdict::KernelRouteDiffers) }
 }
 
 /// How to ask the kernel's FIB.
+#[derive(Clone, Copy)]
 struct Query {
+    /// Interface whose routing applies to what arrived.
+    ingress: u32,
     /// Interface the route must leave by, 0 for whichever the FIB chooses.
     constraint: u32,
     /// IP total length to hold against the MTU; 0 skips that check.
@@ -142,7 +187,7 @@ impl Route {
 #[inline(never)]
 fn ask(packet: &Packet, arrival: &Arrival, rewrite: &Rewrite, query: &Query, route: &mut Route) {
     const AF_INET: u8 = 2;
-    let ip = &arrival.datagram.ip;
+    let ip = arrival.datagram.ip();
     let free = query.constraint == 0;
     let source = u32::from_ne_bytes(rewrite.source);
     let destination = u32::from_ne_bytes(rewrite.destination);
@@ -153,7 +198,7 @@ fn ask(packet: &Packet, arrival: &Arrival, rewrite: &Rewrite, query: &Query, rou
         sport: 0,
         dport: 0,
         __bindgen_anon_1: FibLength { tot_len: query.length },
-        ifindex: if free { arrival.link.fib_ifindex } else { query.constraint },
+        ifindex: if free { query.ingress } else { query.constraint },
         __bindgen_anon_2: FibTos { flowinfo: ip.tos as u32 },
         __bindgen_anon_3: FibSource { ipv6_src: [source, 0, 0, 0] },
         __bindgen_anon_4: FibDestination { ipv6_dst: [destination, 0, 0, 0] },
@@ -180,14 +225,18 @@ fn ask(packet: &Packet, arrival: &Arrival, rewrite: &Rewrite, query: &Query, rou
 /// Sends the translated packet on its way.
 #[inline(always)]
 pub fn send(packet: &mut Packet, frame: &Frame, binding: &Binding, next_hop: &NextHop) -> Result<Verdict, Verdict> {
-    let (egress, source, destination) = match next_hop {
+    let hop = match next_hop {
         NextHop::Kernel(verdict) => return hand_over(packet, *verdict),
-        NextHop::Redirect { egress, source, destination } => (egress, *source, *destination),
+        NextHop::Redirect(Way::Known(hop)) => maps::hop(*hop).ok_or(Verdict::InternalError)?,
+        NextHop::Redirect(Way::Asked) => maps::asked().ok_or(Verdict::InternalError)?,
     };
-    let ip = packet.header::<Ipv4Hdr>(frame.network).ok_or(Verdict::HeadersNotLinear)?;
-    ipv4::decrement_ttl(ip);
-    write_link_layer(packet, frame, egress, source, destination).ok_or(Verdict::FrameResizeFailed)?;
-    redirect(egress.ifindex);
+    let mut ip = packet.span::<{ Ipv4Hdr::LEN }>(frame.network).ok_or(Verdict::HeadersNotLinear)?;
+    let (mut ttl, mut check) = (ip.half::<8>().to_ne_bytes(), ip.half::<10>().to_ne_bytes());
+    ipv4::decrement_ttl(&mut ttl, &mut check);
+    ip.set_half::<8>(u16::from_ne_bytes(ttl));
+    ip.set_half::<10>(u16::from_ne_bytes(check));
+    write_link_layer(packet, frame, hop).ok_or(Verdict::FrameResizeFailed)?;
+    redirect(hop.ifindex);
     Ok(binding.verdict)
 }
 
@@ -201,42 +250,52 @@ fn hand_over(packet: &mut Packet, verdict: Verdict) -> Result<Verdict, Verdict> 
     Ok(verdict)
 }
 
-/// Writes Ethernet header and tags as the egress wants them, which moves the start of the frame where the number of
+/// Writes Ethernet header and tags as the next hop wants them, which moves the start of the frame where the number of
 /// tags changes.
 #[inline(always)]
-fn write_link_layer(
-    packet: &mut Packet,
-    frame: &Frame,
-    egress: &Egress,
-    source: [u8; 6],
-    destination: [u8; 6],
-) -> Option<()> {
+fn write_link_layer(packet: &mut Packet, frame: &Frame, hop: &Hop) -> Option<()> {
+    const ETHERNET: usize = size_of::<Ethernet>();
+    let macs = wire::mac_words(&hop.macs);
+    if hop.outer != 0 || frame.network != ETHERNET {
+        write_tags(packet, frame.network, hop)?;
+    }
+    let mut ethernet = packet.span::<ETHERNET>(0)?;
+    ethernet.set_word::<0>(macs[0]);
+    ethernet.set_word::<4>(macs[1]);
+    ethernet.set_word::<8>(macs[2]);
+    Some(())
+}
+
+/// Makes room for the tags of the next hop in place of those the frame came with, and writes everything between the MAC
+/// addresses and the IP header.
+#[inline(never)]
+fn write_tags(packet: &mut Packet, network: usize, hop: &Hop) -> Option<()> {
     const ETHERNET: usize = size_of::<Ethernet>();
     const TAG: usize = size_of::<Tag>();
-    let wanted = if egress.inner != 0 {
+    let wanted = if hop.inner != 0 {
         ETHERNET + 2 * TAG
-    } else if egress.outer != 0 {
+    } else if hop.outer != 0 {
         ETHERNET + TAG
     } else {
         ETHERNET
     };
-    if wanted != frame.network {
-        packet.move_start(frame.network as i32 - wanted as i32)?;
+    if wanted != network {
+        packet.move_start(network as i32 - wanted as i32)?;
     }
-    let ethertype = if egress.inner != 0 {
+    let ethernet = packet.header::<Ethernet>(0)?;
+    ethernet.ethertype = if hop.inner != 0 {
         wire::OUTER_TAG
-    } else if egress.outer != 0 {
+    } else if hop.outer != 0 {
         wire::TAG
     } else {
         wire::IPV4
     };
-    *packet.header::<Ethernet>(0)? = Ethernet { destination, source, ethertype };
-    if egress.outer != 0 {
-        let ethertype = if egress.inner != 0 { wire::TAG } else { wire::IPV4 };
-        *packet.header::<Tag>(ETHERNET)? = Tag { control: egress.outer.to_be_bytes(), ethertype };
+    if hop.outer != 0 {
+        let ethertype = if hop.inner != 0 { wire::TAG } else { wire::IPV4 };
+        *packet.header::<Tag>(ETHERNET)? = Tag { control: hop.outer.to_be_bytes(), ethertype };
     }
-    if egress.inner != 0 {
-        *packet.header::<Tag>(ETHERNET + TAG)? = Tag { control: egress.inner.to_be_bytes(), ethertype: wire::IPV4 };
+    if hop.inner != 0 {
+        *packet.header::<Tag>(ETHERNET + TAG)? = Tag { control: hop.inner.to_be_bytes(), ethertype: wire::IPV4 };
     }
     Some(())
 }

@@ -4,7 +4,10 @@
 //! claims is dropped with its reason, because `XDP_PASS` means that the kernel forwards the packet untranslated.
 #![no_std]
 #![no_main]
+// Packets are read in words of any alignment, which takes single instructions: `packet::Span`.
+#![feature(asm_experimental_arch)]
 
+mod common;
 mod forward;
 mod lookup;
 mod maps;
@@ -31,7 +34,11 @@ pub fn eipgate(ctx: XdpContext) -> u32 {
     let report = Report::begin();
     // Of all buffers, which data and data_end do not tell.
     let length = packet.length();
-    let verdict = judge(&mut packet, &report);
+    let common = if report.is_watched() { None } else { common::carry(&mut packet) };
+    let verdict = match common {
+        Some(verdict) => verdict,
+        None => judge(&mut packet, &report),
+    };
     // The one place that counts a verdict, so every packet has exactly one (invariant 4).
     if let Some(counter) = maps::verdict_counter(verdict) {
         counter.packets += 1;
@@ -66,14 +73,15 @@ fn judge(packet: &mut Packet, report: &Report) -> Verdict {
 fn steps(packet: &mut Packet, report: &Report) -> Result<Verdict, Verdict> {
     let arrival = maps::arrival().ok_or(Verdict::InternalError)?;
     parse::frame(packet, &mut arrival.frame)?;
-    match arrival.frame.ethertype {
+    match arrival.frame.ethertype() {
         wire::IPV4 => {}
         wire::ARP => return reply::arp(packet, &arrival.frame),
         wire::IPV6 => return Ok(Verdict::PassIpv6),
         _ => return Ok(Verdict::PassNotIp),
     }
-    arrival.link = maps::link(arrival.frame.link_key(packet.ifindex())).ok_or(Verdict::UnknownLink)?;
-    parse::datagram(packet, arrival)?;
+    let link = maps::link(arrival.frame.link_key(packet.ifindex())).ok_or(Verdict::UnknownLink)?;
+    arrival.link = link;
+    parse::datagram(packet, arrival, link.mac)?;
     report.arrival(packet, arrival);
 
     let binding = lookup::binding(packet, arrival)?;
@@ -85,7 +93,7 @@ fn steps(packet: &mut Packet, report: &Report) -> Result<Verdict, Verdict> {
     report.departure(&binding);
 
     translate::write(packet, &arrival.datagram, &binding, &payload)?;
-    lookup::count(&binding, arrival.datagram.lengths.total);
+    lookup::count(binding.source_slot, binding.destination_slot, arrival.datagram.lengths.total);
     forward::send(packet, &arrival.frame, &binding, &next_hop)
 }
 

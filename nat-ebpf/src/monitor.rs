@@ -29,6 +29,12 @@ impl Report {
         report
     }
 
+    /// Whether anybody watches.
+    #[inline(always)]
+    pub fn is_watched(&self) -> bool {
+        self.settings.is_some()
+    }
+
     #[inline(always)]
     fn event(&self) -> Option<&'static mut Event> {
         self.settings?;
@@ -72,7 +78,7 @@ impl Report {
 #[inline(never)]
 fn note_arrival(event: &mut Event, packet: &Packet, arrival: &Arrival) {
     let Arrival { frame, link, datagram } = arrival;
-    let ip = &datagram.ip;
+    let ip = datagram.ip();
     event.is_ipv4 = 1;
     event.vpc = link.vpc;
     event.length = datagram.lengths.total as u32;
@@ -85,7 +91,7 @@ fn note_arrival(event: &mut Event, packet: &Packet, arrival: &Arrival) {
         ip.proto,
         protocol::TCP | protocol::UDP | protocol::DCCP | protocol::UDP_LITE | protocol::SCTP | protocol::ICMP
     );
-    if has_ports && ipv4::fragment_offset(ip) == 0 && datagram.payload() >= 4 {
+    if has_ports && ipv4::fragment_offset(&ip) == 0 && datagram.payload() >= 4 {
         let [a, b, c, d] = packet.load(datagram.transport()).unwrap_or([0; 4]);
         event.source_port = [a, b];
         event.destination_port = [c, d];

@@ -1,7 +1,9 @@
 //! The only pointer arithmetic: a bounds-checked view of the frame.
 //!
-//! `header` reaches the linear part of the frame; `load` and `store` reach every byte of a multi-buffer frame.
+//! `span` and `header` reach the linear part of the frame; `load` and `store` every byte of a multi-buffer frame.
 
+use core::arch::asm;
+use core::marker::PhantomData;
 use core::mem::MaybeUninit;
 
 use aya_ebpf::EbpfContext as _;
@@ -71,21 +73,39 @@ impl Packet {
         unsafe { bpf_xdp_get_buff_len(self.raw()) as usize }
     }
 
+    /// The first `N` bytes, as [`Packet::span`] would give them.
+    #[inline(always)]
+    pub fn start<const N: usize>(&mut self) -> Option<Span<'_, N>> {
+        let start = self.ctx.data();
+        if start + N > self.ctx.data_end() { None } else { Some(Span { start, packet: PhantomData }) }
+    }
+
+    /// `N` bytes of the linear part, to be read and written in words. The borrow ends before the frame can be resized.
+    #[inline(always)]
+    pub fn span<const N: usize>(&mut self, offset: usize) -> Option<Span<'_, N>> {
+        let start = self.start_of(offset, N)?;
+        Some(Span { start, packet: PhantomData })
+    }
+
     /// A header in the linear part. The borrow ends before the frame can be resized, which moves it.
     #[inline(always)]
     pub fn header<T: Header>(&mut self, offset: usize) -> Option<&mut T> {
+        let start = self.start_of(offset, size_of::<T>())?;
+        // SAFETY: `start..start + size` lies between data and data_end, as just compared and as the verifier checks
+        // again; `T: Header` allows any address and content; `&mut self` keeps the reference the only one.
+        Some(unsafe { &mut *(start as *mut T) })
+    }
+
+    /// Where `size` bytes at an offset begin, if they are in the linear part.
+    #[inline(always)]
+    fn start_of(&self, offset: usize, size: usize) -> Option<usize> {
         // Tells the verifier a bound. Two tags, 60 bytes of IP header and a TCP checksum end at byte 100.
         const FARTHEST: usize = 127;
         if offset > FARTHEST {
             return None;
         }
         let start = self.ctx.data() + offset;
-        if start + size_of::<T>() > self.ctx.data_end() {
-            return None;
-        }
-        // SAFETY: `start..start + size` lies between data and data_end, as just compared and as the verifier checks
-        // again; `T: Header` allows any address and content; `&mut self` keeps the reference the only one.
-        Some(unsafe { &mut *(start as *mut T) })
+        if start + size > self.ctx.data_end() { None } else { Some(start) }
     }
 
     /// Bytes anywhere in the frame, copied out.
@@ -159,6 +179,76 @@ impl Packet {
     }
 }
 
+/// `N` bytes of the linear part that are known to be there, as words in wire order.
+///
+/// A reference to a word would have to be aligned, which a packet is not, and the compiler would put it together from
+/// bytes. The machine can read it as it is, so these are single instructions.
+pub struct Span<'a, const N: usize> {
+    start: usize,
+    packet: PhantomData<&'a mut Packet>,
+}
+
+impl<'a, const N: usize> Span<'a, N> {
+    /// The first bytes of a longer span.
+    #[inline(always)]
+    pub fn shortened<const LESS: usize>(self) -> Span<'a, LESS> {
+        const { assert!(LESS <= N) };
+        Span { start: self.start, packet: PhantomData }
+    }
+
+    /// Four bytes.
+    #[inline(always)]
+    pub fn word<const AT: usize>(&self) -> u32 {
+        const { assert!(AT + 4 <= N) };
+        let word: u64;
+        // SAFETY: `start + AT ..+ 4` was checked to lie in the frame, and the verifier makes sure of it.
+        unsafe {
+            asm!("{word} = *(u32 *)({start} + {at})", word = lateout(reg) word, start = in(reg) self.start, at = const AT,
+                options(nostack, readonly, preserves_flags));
+        }
+        // SAFETY: a load of four bytes clears what is above them. Told so, the compiler does not clear it again.
+        unsafe { core::hint::assert_unchecked(word <= u32::MAX as u64) };
+        word as u32
+    }
+
+    /// Two bytes.
+    #[inline(always)]
+    pub fn half<const AT: usize>(&self) -> u16 {
+        const { assert!(AT + 2 <= N) };
+        let half: u64;
+        // SAFETY: as in `word`.
+        unsafe {
+            asm!("{half} = *(u16 *)({start} + {at})", half = lateout(reg) half, start = in(reg) self.start, at = const AT,
+                options(nostack, readonly, preserves_flags));
+        }
+        // SAFETY: as in `word`.
+        unsafe { core::hint::assert_unchecked(half <= u16::MAX as u64) };
+        half as u16
+    }
+
+    /// Writes four bytes.
+    #[inline(always)]
+    pub fn set_word<const AT: usize>(&mut self, word: u32) {
+        const { assert!(AT + 4 <= N) };
+        // SAFETY: as in `word`; `&mut self` keeps the bytes this holder's.
+        unsafe {
+            asm!("*(u32 *)({start} + {at}) = {word}", word = in(reg) word as u64, start = in(reg) self.start, at = const AT,
+                options(nostack, preserves_flags));
+        }
+    }
+
+    /// Writes two bytes.
+    #[inline(always)]
+    pub fn set_half<const AT: usize>(&mut self, half: u16) {
+        const { assert!(AT + 2 <= N) };
+        // SAFETY: as in `set_word`.
+        unsafe {
+            asm!("*(u16 *)({start} + {at}) = {half}", half = in(reg) half as u64, start = in(reg) self.start, at = const AT,
+                options(nostack, preserves_flags));
+        }
+    }
+}
+
 /// Has the kernel send the frame out of an interface when the program returns `XDP_REDIRECT`.
 #[inline(always)]
 pub fn redirect(ifindex: u32) {
@@ -181,14 +271,22 @@ impl Sum {
     const BLOCK: u32 = 32;
 
     /// Adds one block; a non-zero answer ends the loop.
+    ///
+    /// # Safety
+    /// `state` is the live state of the loop that calls.
     unsafe extern "C" fn step(_index: u32, state: *mut Sum) -> i64 {
         // SAFETY: `Packet::sum` passes its own live state.
         let state = unsafe { &mut *state };
         let mut block = [0u32; Self::BLOCK as usize / 4];
-        let take = if state.left >= Self::BLOCK { Self::BLOCK } else { state.left & (Self::BLOCK - 1) };
-        if take == 0 {
-            return 1;
+        let Some(before_last) = state.left.checked_sub(1) else { return 1 };
+        let mut before_last = u64::from(before_last.min(Self::BLOCK - 1));
+        // SAFETY: takes off bits that are not set. It tells the verifier of Linux 6.1, which does not learn from a
+        // comparison with 0, that no read is empty; and the compiler must not see that it changes nothing.
+        unsafe {
+            asm!("{bytes} &= {most}", bytes = inout(reg) before_last, most = const Self::BLOCK - 1,
+                options(pure, nomem, nostack, preserves_flags));
         }
+        let take = before_last as u32 + 1;
         // SAFETY: `block` has room for `take` bytes; the helper checks the offset.
         if unsafe { bpf_xdp_load_bytes(state.ctx, state.next, block.as_mut_ptr().cast(), take) } != 0 {
             state.failed = 1;
@@ -223,6 +321,9 @@ struct Options {
 
 impl Options {
     /// Judges one option; a non-zero answer ends the loop.
+    ///
+    /// # Safety
+    /// `state` is the live state of the loop that calls.
     unsafe extern "C" fn step(_index: u32, state: *mut Options) -> i64 {
         // SAFETY: `Packet::find_option` passes its own live state.
         let state = unsafe { &mut *state };

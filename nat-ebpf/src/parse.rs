@@ -1,5 +1,7 @@
 //! Step 1, parse: Ethernet, up to two VLAN tags, IPv4 with options; anything malformed is dropped with its reason.
 
+use core::ptr;
+
 use nat_common::abi::{Link, LinkKey};
 use nat_common::ipv4::{self, Destination, Lengths};
 use nat_common::verdict::Verdict;
@@ -12,12 +14,15 @@ use crate::packet::{OptionWalk, Packet};
 const ETHERNET: usize = size_of::<Ethernet>();
 const TAG: usize = size_of::<Tag>();
 
-/// The link layer of a frame.
+/// The link layer of a frame. Kept in words: the compiler knows their alignment and reads and writes them whole.
+#[repr(C, align(8))]
 pub struct Frame {
-    /// Its Ethernet header as it arrived.
-    pub ethernet: Ethernet,
-    /// Ethertype behind the tags.
-    pub ethertype: [u8; 2],
+    /// Destination and source MAC as they lie in memory.
+    macs: [u32; 3],
+    /// Ethertype in front of the tags, as it lies in memory.
+    outer_ethertype: u16,
+    /// Ethertype behind the tags, as it lies in memory.
+    ethertype: u16,
     /// Outer (or only) and inner tag as they arrived; zero where there is none.
     pub tags: [Tag; 2],
     /// Offset of the network header: 14, 18 or 22.
@@ -25,6 +30,18 @@ pub struct Frame {
 }
 
 impl Frame {
+    /// Its Ethernet header as it arrived.
+    #[inline(always)]
+    pub fn ethernet(&self) -> Ethernet {
+        Ethernet::from_words(self.macs, self.outer_ethertype)
+    }
+
+    /// Ethertype behind the tags, in wire order.
+    #[inline(always)]
+    pub fn ethertype(&self) -> [u8; 2] {
+        self.ethertype.to_ne_bytes()
+    }
+
     /// The key of the link the frame arrived by. A priority tag (VLAN id 0) is no VLAN (802.1Q 6.9), on either place.
     #[inline(always)]
     pub fn link_key(&self, ifindex: u32) -> LinkKey {
@@ -34,9 +51,10 @@ impl Frame {
 }
 
 /// The network layer of a packet whose header is good.
+#[repr(C, align(8))]
 pub struct Datagram {
-    /// Its header as it arrived, without options.
-    pub ip: Ipv4Hdr,
+    /// Its header as it arrived, without options, in words as they lie in memory.
+    words: [u32; 5],
     /// Offset of the header in the frame.
     pub network: usize,
     /// Lengths of header and packet.
@@ -44,6 +62,12 @@ pub struct Datagram {
 }
 
 impl Datagram {
+    /// Its header as it arrived, without options.
+    #[inline(always)]
+    pub fn ip(&self) -> Ipv4Hdr {
+        ipv4::from_words(self.words)
+    }
+
     /// Offset of the transport header in the frame.
     #[inline(always)]
     pub fn transport(&self) -> usize {
@@ -57,7 +81,9 @@ impl Datagram {
     }
 }
 
-/// A packet as it arrived, filled step by step. Each step writes every field of its part.
+/// A packet as it arrived, filled step by step. Each step writes every field of its part. Aligned, so that its headers
+/// are read and written in words.
+#[repr(C, align(8))]
 pub struct Arrival {
     /// Its link layer.
     pub frame: Frame,
@@ -70,69 +96,78 @@ pub struct Arrival {
 /// Reads the Ethernet header and up to two tags.
 #[inline(always)]
 pub fn frame(packet: &mut Packet, frame: &mut Frame) -> Result<(), Verdict> {
-    let Some(ethernet) = packet.header::<Ethernet>(0) else { return Err(missing(packet, ETHERNET)) };
-    frame.ethernet = *ethernet;
-    frame.ethertype = ethernet.ethertype;
+    let Some(ethernet) = packet.span::<ETHERNET>(0) else { return Err(missing(packet, ETHERNET)) };
+    let macs = [ethernet.word::<0>(), ethernet.word::<4>(), ethernet.word::<8>()];
+    let mut ethertype = ethernet.half::<12>();
+    frame.macs = macs;
+    frame.outer_ethertype = ethertype;
     frame.tags = [Tag::NONE; 2];
     frame.network = ETHERNET;
-    if wire::is_tag(frame.ethertype) {
+    if wire::is_tag(ethertype.to_ne_bytes()) {
         let Some(tag) = packet.header::<Tag>(ETHERNET) else { return Err(missing(packet, ETHERNET + TAG)) };
         frame.tags[0] = *tag;
-        frame.ethertype = tag.ethertype;
+        ethertype = u16::from_ne_bytes(tag.ethertype);
         frame.network = ETHERNET + TAG;
-        if wire::is_tag(frame.ethertype) {
+        if wire::is_tag(ethertype.to_ne_bytes()) {
             let Some(tag) = packet.header::<Tag>(ETHERNET + TAG) else {
                 return Err(missing(packet, ETHERNET + 2 * TAG));
             };
             frame.tags[1] = *tag;
-            frame.ethertype = tag.ethertype;
+            ethertype = u16::from_ne_bytes(tag.ethertype);
             frame.network = ETHERNET + 2 * TAG;
-            if wire::is_tag(frame.ethertype) {
+            if wire::is_tag(ethertype.to_ne_bytes()) {
                 return Err(Verdict::MalformedEthernet);
             }
         }
     }
+    frame.ethertype = ethertype;
     Ok(())
 }
 
-#[inline(always)]
+#[inline(never)]
 fn missing(packet: &Packet, wanted: usize) -> Verdict {
     if packet.length() < wanted { Verdict::MalformedEthernet } else { Verdict::HeadersNotLinear }
 }
 
-/// Reads the IPv4 header and decides what needs no table: frames for others, malformed headers, groups.
+/// Reads the IPv4 header and decides what needs no table: frames for others than the link's `mac`, malformed headers, groups.
 #[inline(always)]
-pub fn datagram(packet: &mut Packet, arrival: &mut Arrival) -> Result<(), Verdict> {
-    let group = wire::is_group(arrival.frame.ethernet.destination);
-    if !group && arrival.frame.ethernet.destination != arrival.link.mac {
+pub fn datagram(packet: &mut Packet, arrival: &mut Arrival, mac: [u8; 6]) -> Result<(), Verdict> {
+    let destination = arrival.frame.ethernet().destination;
+    let group = wire::is_group(destination);
+    if !group && destination != mac {
         return Err(Verdict::PassOtherMac);
     }
-    let network = arrival.frame.network;
+    // Read back, so that the verifier forgets which of three values it is and walks what follows once.
+    // SAFETY: a reference is valid for reading.
+    let network = unsafe { ptr::read_volatile(&raw const arrival.frame.network) };
     let linear = packet.linear_length();
-    let Some(ip) = packet.header::<Ipv4Hdr>(network) else {
+    let Some(ip) = packet.span::<{ Ipv4Hdr::LEN }>(network) else {
         let all = packet.length();
         return Err(if all < network + Ipv4Hdr::LEN { Verdict::MalformedIp } else { Verdict::HeadersNotLinear });
     };
-    arrival.datagram.ip = *ip;
+    let words = [ip.word::<0>(), ip.word::<4>(), ip.word::<8>(), ip.word::<12>(), ip.word::<16>()];
+    let ip = ipv4::from_words(words);
+    arrival.datagram.words = words;
     arrival.datagram.network = network;
     // Asking for the length of all buffers costs a call, so only frames longer than their first buffer pay it.
-    arrival.datagram.lengths = match ipv4::check_header(&arrival.datagram.ip, linear - network) {
+    let lengths = match ipv4::check_header(&ip, linear - network) {
         Some(lengths) => lengths,
         None => {
             let present = packet.length().wrapping_sub(network);
-            ipv4::check_header(&arrival.datagram.ip, present).ok_or(Verdict::MalformedIp)?
+            ipv4::check_header(&ip, present).ok_or(Verdict::MalformedIp)?
         }
     };
-    let sum = ipv4::header_sum(&arrival.datagram.ip);
-    let options = arrival.datagram.lengths.header - Ipv4Hdr::LEN;
+    let sum = ipv4::header_sum(&ip);
+    let options = lengths.header - Ipv4Hdr::LEN;
+    arrival.datagram.lengths = lengths;
     if options == 0 {
-        if !checksum::verifies(sum) {
+        if !checksum::verifies(sum as u32) {
             return Err(Verdict::BadIpChecksum);
         }
     } else if let Some(verdict) = check_options(packet, network, options, sum) {
         return Err(verdict);
     }
-    match ipv4::destination(arrival.datagram.ip.dst_addr) {
+    match ipv4::destination(ip.dst_addr) {
         Destination::Unicast if group => Err(Verdict::GroupMacUnicast),
         Destination::Unicast => Ok(()),
         Destination::LinkMulticast => Err(Verdict::PassLinkMulticast),
@@ -143,12 +178,12 @@ pub fn datagram(packet: &mut Packet, arrival: &mut Arrival) -> Result<(), Verdic
 }
 
 /// Holds a header with `length` bytes of options against its checksum, and the options against RFC 7126.
-/// `fixed` is the sum of the header's first 20 bytes.
+/// `fixed` is the sum of the header's first 20 bytes, folded.
 #[inline(never)]
-fn check_options(packet: &Packet, network: usize, length: usize, fixed: u32) -> Option<Verdict> {
+fn check_options(packet: &Packet, network: usize, length: usize, fixed: u16) -> Option<Verdict> {
     let first = network + Ipv4Hdr::LEN;
     let Some(sum) = packet.sum(first, length) else { return Some(Verdict::MalformedIp) };
-    if !checksum::verifies(fixed + sum as u32) {
+    if !checksum::verifies(fixed as u32 + sum as u32) {
         return Some(Verdict::BadIpChecksum);
     }
     match packet.find_option(first, length) {
@@ -161,9 +196,9 @@ fn check_options(packet: &Packet, network: usize, length: usize, fixed: u32) -> 
 /// The ICMP header's type, where the packet is ICMP and holds one.
 #[inline(always)]
 pub fn icmp_type(packet: &Packet, datagram: &Datagram) -> Option<u8> {
-    let whole = datagram.ip.proto == ipv4::protocol::ICMP
-        && ipv4::fragment_offset(&datagram.ip) == 0
-        && datagram.payload() >= icmp::HEADER;
+    let ip = datagram.ip();
+    let whole =
+        ip.proto == ipv4::protocol::ICMP && ipv4::fragment_offset(&ip) == 0 && datagram.payload() >= icmp::HEADER;
     if !whole {
         return None;
     }

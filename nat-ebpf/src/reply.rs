@@ -20,14 +20,14 @@ use crate::translate::Payload;
 pub fn arp(packet: &mut Packet, frame: &Frame) -> Result<Verdict, Verdict> {
     let ifindex = packet.ifindex();
     let Some(link) = maps::link(frame.link_key(ifindex)) else { return Ok(Verdict::PassArp) };
-    let for_us = wire::is_group(frame.ethernet.destination) || frame.ethernet.destination == link.mac;
+    let for_us = wire::is_group(frame.ethernet().destination) || frame.ethernet().destination == link.mac;
     let Some(arp) = packet.header::<ArpHdr>(frame.network) else { return Ok(Verdict::PassArp) };
-    if link.side != SIDE_UPLINK || !for_us || !wire::is_arp_request(arp) || maps::inbound(arp.tpa).is_none() {
+    if link.side != SIDE_UPLINK || !for_us || !wire::is_arp_request(arp) || !maps::is_bound(arp.tpa) {
         return Ok(Verdict::PassArp);
     }
     wire::answer_arp(arp, link.mac);
     let ethernet = packet.header::<Ethernet>(0).ok_or(Verdict::HeadersNotLinear)?;
-    ethernet.destination = frame.ethernet.source;
+    ethernet.destination = frame.ethernet().source;
     ethernet.source = link.mac;
     redirect(ifindex);
     Ok(Verdict::ArpReply)
@@ -35,26 +35,30 @@ pub fn arp(packet: &mut Packet, frame: &Frame) -> Result<Verdict, Verdict> {
 
 /// Turns the packet, still as it arrived, into an ICMP error to its sender, or drops it where none may be sent.
 ///
-/// A function of its own, so that its several callers in the pipeline share one stack frame.
+/// `wanted` is the verdict of the error that is due; how big would have fitted, the kernel has said (`maps::asked`).
 #[inline(never)]
-pub fn icmp_error(packet: &mut Packet, arrival: &Arrival, payload: &Payload, error: Error) -> Verdict {
+pub fn icmp_error(packet: &mut Packet, arrival: &Arrival, payload: &Payload, wanted: Verdict) -> Verdict {
     let Arrival { link, datagram, .. } = arrival;
-    let (sent, silent) = match error.kind {
-        ErrorKind::TtlExceeded => (Verdict::TtlExceededReply, Verdict::TtlExceededSilent),
-        ErrorKind::TooBig => (Verdict::TooBigReply, Verdict::TooBigSilent),
-        ErrorKind::HostUnreachable => (Verdict::HostUnreachableReply, Verdict::UnreachableSilent),
-        ErrorKind::NetUnreachable => (Verdict::NetUnreachableReply, Verdict::UnreachableSilent),
+    let (kind, silent) = match wanted {
+        Verdict::TtlExceededReply => (ErrorKind::TtlExceeded, Verdict::TtlExceededSilent),
+        Verdict::TooBigReply => (ErrorKind::TooBig, Verdict::TooBigSilent),
+        Verdict::HostUnreachableReply => (ErrorKind::HostUnreachable, Verdict::UnreachableSilent),
+        _ => (ErrorKind::NetUnreachable, Verdict::UnreachableSilent),
     };
-    if link.address == [0; 4] || !icmp::may_answer(&datagram.ip, payload.message_type) {
+    if link.address == [0; 4] || !icmp::may_answer(&datagram.ip(), payload.message_type) {
         return silent;
     }
-    if !admit(datagram.ip.src_addr) {
+    if !admit(datagram.ip().src_addr) {
         return Verdict::IcmpRateLimited;
     }
+    let error = match maps::asked() {
+        Some(asked) if kind == ErrorKind::TooBig => Error::too_big(asked.mtu as u16),
+        _ => Error::new(kind),
+    };
     match build_error(packet, arrival, error) {
         Some(()) => {
             redirect(packet.ifindex());
-            sent
+            wanted
         }
         None => Verdict::FrameResizeFailed,
     }
@@ -79,7 +83,7 @@ fn build_error(packet: &mut Packet, arrival: &Arrival, error: Error) -> Option<(
     let network = frame.network;
     let quotation = if datagram.lengths.total < MAX_QUOTATION { datagram.lengths.total } else { MAX_QUOTATION };
     let sum = packet.sum(network, quotation)?;
-    let ip = icmp::error_ip_header(link.address, datagram.ip.src_addr, quotation);
+    let ip = icmp::error_ip_header(link.address, datagram.ip().src_addr, quotation);
     let header = icmp::error_header(error, sum as u32);
 
     // Cut behind the quotation, padding included, then make room in front of it.
@@ -95,8 +99,8 @@ fn build_error(packet: &mut Packet, arrival: &Arrival, error: Error) -> Option<(
     // The tags go back as they came; only the Ethernet addresses change places.
     const ETHERNET: usize = size_of::<Ethernet>();
     const TAG: usize = size_of::<Tag>();
-    let ethertype = frame.ethernet.ethertype;
-    *packet.header::<Ethernet>(0)? = Ethernet { destination: frame.ethernet.source, source: link.mac, ethertype };
+    let ethertype = frame.ethernet().ethertype;
+    *packet.header::<Ethernet>(0)? = Ethernet { destination: frame.ethernet().source, source: link.mac, ethertype };
     if network > ETHERNET {
         *packet.header::<Tag>(ETHERNET)? = frame.tags[0];
     }

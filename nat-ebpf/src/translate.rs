@@ -4,6 +4,7 @@ use nat_common::abi::PublicAddr;
 use nat_common::checksum::{self, Delta};
 use nat_common::icmp::{self, Kind};
 use nat_common::ipv4::{self, Rewrite, protocol};
+use nat_common::pairs::Outbound;
 use nat_common::transport;
 use nat_common::verdict::Verdict;
 use network_types::ip::Ipv4Hdr;
@@ -35,15 +36,15 @@ enum Change {
 
 /// Decides what must change in the payload, or why the packet cannot be translated.
 #[inline(always)]
-pub fn check(packet: &Packet, datagram: &Datagram, binding: &Binding) -> Result<Payload, Verdict> {
-    let ip = &datagram.ip;
+pub fn check(packet: &mut Packet, datagram: &Datagram, binding: &Binding) -> Result<Payload, Verdict> {
+    let ip = datagram.ip();
     let mut payload = Payload { message_type: 0, change: Change::Nothing, quoted: binding.rewrite };
     if ip.proto == protocol::AH {
         return Err(Verdict::AhUntranslatable);
     }
-    if ipv4::fragment_offset(ip) != 0 {
+    if ipv4::fragment_offset(&ip) != 0 {
         // TCP at offset 1 is an attempt to overwrite the flags of the first fragment (RFC 3128).
-        let overwrites_flags = ip.proto == protocol::TCP && ipv4::fragment_offset(ip) == 1;
+        let overwrites_flags = ip.proto == protocol::TCP && ipv4::fragment_offset(&ip) == 1;
         return if overwrites_flags { Err(Verdict::TinyFragment) } else { Ok(payload) };
     }
     if ip.proto == protocol::ICMP {
@@ -72,7 +73,7 @@ pub fn check(packet: &Packet, datagram: &Datagram, binding: &Binding) -> Result<
 /// A whole packet holds at least a transport header, a first fragment at least the bytes we have to change.
 #[inline(always)]
 fn require(datagram: &Datagram, header: usize, first_fragment: usize) -> Result<(), Verdict> {
-    if ipv4::more_fragments(&datagram.ip) {
+    if ipv4::more_fragments(&datagram.ip()) {
         if datagram.payload() < first_fragment { Err(Verdict::TinyFragment) } else { Ok(()) }
     } else {
         if datagram.payload() < header { Err(Verdict::TruncatedTransport) } else { Ok(()) }
@@ -82,13 +83,16 @@ fn require(datagram: &Datagram, header: usize, first_fragment: usize) -> Result<
 /// Refuses a packet whose checksum its sender's stack left to hardware. XDP cannot see that mark, and an incremental
 /// update of an unfinished sum would turn it into garbage.
 #[inline(always)]
-fn check_finished(packet: &Packet, datagram: &Datagram, offset: usize) -> Result<(), Verdict> {
-    let ip = &datagram.ip;
+fn check_finished(packet: &mut Packet, datagram: &Datagram, offset: usize) -> Result<(), Verdict> {
+    let ip = datagram.ip();
     let offloaded = ip.proto == protocol::TCP || ip.proto == protocol::UDP;
-    if !offloaded || ipv4::more_fragments(ip) {
+    if !offloaded || ipv4::more_fragments(&ip) {
         return Ok(());
     }
-    let field: [u8; 2] = packet.load(offset).ok_or(Verdict::TruncatedTransport)?;
+    let field = match packet.span::<2>(offset) {
+        Some(place) => place.half::<0>().to_ne_bytes(),
+        None => packet.load(offset).ok_or(Verdict::TruncatedTransport)?,
+    };
     let length = datagram.payload();
     let pseudo = transport::pseudo_header_sum(ip.src_addr, ip.dst_addr, ip.proto, length as u16);
     if !transport::looks_unfinished(field, pseudo) {
@@ -112,14 +116,16 @@ fn check_quotation(packet: &Packet, datagram: &Datagram, binding: &Binding, rewr
             return Some(Verdict::NestedIcmpError);
         }
     }
-    if ip.src_addr != datagram.ip.dst_addr {
+    if ip.src_addr != datagram.ip().dst_addr {
         return Some(Verdict::QuotationMismatch);
     }
     // The quoted packet went the other way, so its source is the error's destination.
     *rewrite = Rewrite { source: binding.rewrite.destination, destination: ip.dst_addr };
     if binding.source_vpc != 0 {
-        let host = maps::outbound(binding.source_vpc, ip.dst_addr).filter(|host| host.public != PublicAddr::NONE);
-        let Some(host) = host else { return Some(Verdict::QuotationMismatch) };
+        let host = Outbound::unpack(maps::bound_instance(binding.source_vpc, ip.dst_addr));
+        if host.public == PublicAddr::NONE {
+            return Some(Verdict::QuotationMismatch);
+        }
         rewrite.destination = host.public.0;
     }
     None
@@ -129,8 +135,12 @@ fn check_quotation(packet: &Packet, datagram: &Datagram, binding: &Binding, rewr
 /// length since it was checked, which nothing does.
 #[inline(always)]
 pub fn write(packet: &mut Packet, datagram: &Datagram, binding: &Binding, payload: &Payload) -> Result<(), Verdict> {
-    let ip = packet.header::<Ipv4Hdr>(datagram.network).ok_or(Verdict::HeadersNotLinear)?;
-    let delta = ipv4::rewrite(ip, binding.rewrite);
+    let mut ip = datagram.ip();
+    let delta = ipv4::rewrite(&mut ip, binding.rewrite);
+    let mut header = packet.span::<{ Ipv4Hdr::LEN }>(datagram.network).ok_or(Verdict::HeadersNotLinear)?;
+    header.set_half::<10>(u16::from_ne_bytes(ip.check));
+    header.set_word::<12>(u32::from_ne_bytes(ip.src_addr));
+    header.set_word::<16>(u32::from_ne_bytes(ip.dst_addr));
     match payload.change {
         Change::Nothing => {}
         Change::Checksum => write_checksum(packet, datagram, delta).ok_or(Verdict::TruncatedTransport)?,
@@ -143,10 +153,12 @@ pub fn write(packet: &mut Packet, datagram: &Datagram, binding: &Binding, payloa
 
 #[inline(always)]
 fn write_checksum(packet: &mut Packet, datagram: &Datagram, delta: Delta) -> Option<()> {
-    let checksum = transport::checksum_of(datagram.ip.proto)?;
+    let checksum = transport::checksum_of(datagram.ip().proto)?;
     let offset = datagram.transport() + checksum.offset;
-    if let Some(field) = packet.header::<[u8; 2]>(offset) {
-        checksum.update(field, delta);
+    if let Some(mut place) = packet.span::<2>(offset) {
+        let mut field = place.half::<0>().to_ne_bytes();
+        checksum.update(&mut field, delta);
+        place.set_half::<0>(u16::from_ne_bytes(field));
         return Some(());
     }
     // In a later buffer of a multi-buffer frame.

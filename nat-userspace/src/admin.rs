@@ -6,7 +6,10 @@
 
 mod answer;
 pub mod client;
+mod events;
+mod import;
 mod listener;
+mod past;
 mod rows;
 mod serve;
 #[cfg(test)]

@@ -1,14 +1,31 @@
 //! The command line: what it accepts, where each command goes, and what it ends with.
 
+mod address;
+mod announce;
+mod backup;
+mod check;
+mod config;
 mod detach;
+mod doctor;
+mod documents;
 mod eip;
+mod events;
+mod explain;
+mod export;
 mod failure;
+mod history;
+mod import;
 mod instance;
+mod log;
 mod map;
 mod monitor;
 mod output;
+mod package;
+mod pairs;
 mod pool;
+mod progress;
 mod run;
+mod service;
 mod status;
 #[cfg(test)]
 mod tests;
@@ -69,23 +86,62 @@ enum Command {
     /// Elastic IPs: public addresses that an account keeps until it releases them.
     #[command(subcommand)]
     Eip(eip::Command),
+    /// Bandwidth packages: totals that several addresses share.
+    #[command(subcommand)]
+    Package(package::Command),
+    /// What the account has used up of what it may have.
+    #[command(after_help = "Examples:\n  eipgate quota\n  eipgate quota --account alice -o json")]
+    Quota,
     /// The public ranges that addresses are handed out of.
     #[command(subcommand)]
     Pool(pool::Command),
+    /// Public addresses themselves: out of service, and in again.
+    #[command(subcommand)]
+    Address(address::Command),
+    /// Who had which address, from when to when.
+    History(history::Args),
+    /// What happened, and what happens.
+    Events(events::Args),
+    /// Make many pairs at once, as another gateway had them.
+    Import(import::Args),
+    /// Write the account's pairs as `import` reads them.
+    Export(export::Args),
+    /// Tell the links that bound addresses are here now.
+    Announce(announce::Args),
+    /// The configuration: judge a file, or have the daemon read its own again.
+    #[command(subcommand)]
+    Config(config::Command),
     /// How the daemon and its data plane are.
     Status(status::Args),
     /// Show packets as the program judged them.
     Monitor(monitor::Args),
+    /// What would become of a packet, and why.
+    Explain(explain::Args),
     /// The pinned maps themselves, with or without a daemon.
     Map(map::Args),
+    /// Copy the stored state into a file, also while the daemon runs.
+    Backup(backup::Args),
+    /// Look for anything wrong in the store, the ledger and the maps, with or without a daemon.
+    Check(check::Args),
     /// Put up the guard alone, before the daemon runs: nothing is forwarded and nothing private shown until then.
     #[command(
         after_help = "Takes the options of `run` and reads the same configuration.\n\nExamples:\n  eipgate guard\n  \
                             eipgate guard --uplink eth0 --downlink eth1 --pool 198.51.100.0/24"
     )]
     Guard(run::Args),
+    /// Check that this machine is fit to be the gateway, and say what mends it.
+    #[command(
+        after_help = "Takes the options of `run` and reads the same configuration. Exit status: 0 all is well, 1 a warning, \
+                            2 a failure.\n\nExamples:\n  eipgate doctor\n  eipgate doctor --config /etc/eipgate/eipgate.toml -o json"
+    )]
+    Doctor(run::Args),
     /// Take the program, its maps and the guard off this machine. Traffic stops.
     Detach(detach::Args),
+    /// Print the completions of a shell.
+    Completions(documents::Completions),
+    /// Write the manual pages of all commands, as packages do.
+    #[command(hide = true)]
+    Man(documents::Man),
 }
 
 /// What every command gets.
@@ -115,14 +171,29 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
     let client = Client::new(socket.unwrap_or_else(|| DEFAULT_SOCKET.into()));
     let context = Context { account: account.to_string(), client, format: output };
     let shown = match command {
+        Command::Doctor(args) => return doctor::run(&run::config(args, None)?, &context),
         Command::Run(_) | Command::Guard(_) => unreachable!("done above"),
         Command::Instance(command) => instance::run(command, &context)?,
         Command::Eip(command) => eip::run(command, &context)?,
-        Command::Pool(command) => pool::run(&command, &context)?,
+        Command::Package(command) => package::run(command, &context)?,
+        Command::Quota => package::quota(&context)?,
+        Command::Pool(command) => pool::run(command, &context)?,
+        Command::Address(command) => address::run(command, &context)?,
+        Command::History(args) => history::run(args, &context)?,
+        Command::Events(args) => return events::run(&args, &context),
+        Command::Import(args) => import::run(&args, &context)?,
+        Command::Export(args) => return export::run(&args, &context),
+        Command::Announce(args) => announce::run(args, &context)?,
         Command::Status(args) => return status::run(&args, &context),
         Command::Monitor(args) => return monitor::run(&args, &context),
+        Command::Explain(args) => return explain::run(&args, &context),
         Command::Map(args) => return map::run(&args, &context),
+        Command::Backup(args) => return backup::run(&args, &context),
+        Command::Check(args) => return check::run(&args, &context),
         Command::Detach(args) => return detach::run(&args, &context),
+        Command::Config(command) => return config::run(command, &context),
+        Command::Completions(args) => return documents::completions(&args),
+        Command::Man(args) => return documents::man(&args),
     };
     output::print(&shown)?;
     Ok(ExitCode::SUCCESS)

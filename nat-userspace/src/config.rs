@@ -1,12 +1,15 @@
 //! What the operator decides: the configuration file, overridden by flags, checked before anything is touched.
 
 mod file;
+mod keys;
 mod link;
+mod log;
+mod policy;
 #[cfg(test)]
 mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -16,9 +19,12 @@ use nat_common::abi::{Vpc, vpc_number};
 use serde::Deserialize;
 
 use crate::address::{Prefix, VpcId};
-use crate::dataplane::{Mode, ProgramLog};
+use crate::dataplane::{MAX_PAIRS, Mode, ProgramLog};
 
+pub use self::keys::{Difference, Effect};
 pub use self::link::{Downlink, Link};
+pub use self::log::{LogFormat, LogLevel};
+pub use self::policy::{OnBindChoice, OnUnbindChoice};
 
 /// Read where no `--config` is given, if it exists.
 pub const DEFAULT_FILE: &str = "/etc/eipgate/eipgate.toml";
@@ -32,7 +38,11 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/eipgate";
 /// The longest VPC name that the maps can hold.
 const LONGEST_VPC: usize = size_of_val(&Vpc { fib_ifindex: 0, name_length: 0, name: [0; 32] }.name);
 /// The most addresses one entry of `exclude` may span; each is kept by itself.
+/// Most instances the maps are ever made for.
+const MOST_INSTANCES: u32 = 4_000_000;
 const MOST_EXCLUDED: u64 = 1 << 16;
+/// Most addresses that have metrics of their own; each is four series.
+const MOST_METERED: u32 = 1000;
 
 /// Every setting; `packaging/eipgate.toml` explains each.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
@@ -50,6 +60,14 @@ pub struct Config {
     pub allow_reserved_pools: bool,
     #[serde(deserialize_with = "file::time_span")]
     pub cool_down: Duration,
+    pub ordinary_ip_on_bind: OnBindChoice,
+    pub ordinary_ip_on_unbind: OnUnbindChoice,
+    pub return_ordinary_ip: bool,
+    pub change_ordinary_ip: bool,
+    pub eips_per_account: u32,
+    pub reallocations_per_day: u32,
+    #[serde(deserialize_with = "file::time_span")]
+    pub recycle_bin: Duration,
     #[serde(deserialize_with = "file::text")]
     pub xdp_mode: Mode,
     pub state_dir: PathBuf,
@@ -62,12 +80,20 @@ pub struct Config {
     pub martian_exceptions: Vec<Prefix>,
     pub max_pairs: u32,
     pub max_instances: u32,
+    pub counters: bool,
     pub icmp_errors_per_second: u32,
     pub icmp_error_burst: u32,
     pub monitor_per_second: u32,
     #[serde(deserialize_with = "file::text")]
     pub program_log: ProgramLog,
     pub allow_private_mount: bool,
+    #[serde(deserialize_with = "file::text")]
+    pub log_level: LogLevel,
+    #[serde(deserialize_with = "file::text")]
+    pub log_format: LogFormat,
+    pub metrics_listen: Option<SocketAddr>,
+    pub metrics_anywhere: bool,
+    pub metrics_top: u32,
 }
 
 impl Default for Config {
@@ -79,6 +105,13 @@ impl Default for Config {
             exclude: Vec::new(),
             allow_reserved_pools: false,
             cool_down: Duration::from_secs(600),
+            ordinary_ip_on_bind: OnBindChoice::Release,
+            ordinary_ip_on_unbind: OnUnbindChoice::New,
+            return_ordinary_ip: false,
+            change_ordinary_ip: false,
+            eips_per_account: 20,
+            reallocations_per_day: 0,
+            recycle_bin: Duration::from_secs(7 * 24 * 3600),
             xdp_mode: Mode::Native,
             state_dir: DEFAULT_STATE_DIR.into(),
             bpf_dir: DEFAULT_BPF_DIR.into(),
@@ -88,11 +121,17 @@ impl Default for Config {
             martian_exceptions: Vec::new(),
             max_pairs: 65_536,
             max_instances: 65_536,
+            counters: true,
             icmp_errors_per_second: 100,
             icmp_error_burst: 50,
             monitor_per_second: 2000,
             program_log: ProgramLog::Off,
             allow_private_mount: false,
+            log_level: LogLevel::Info,
+            log_format: LogFormat::Auto,
+            metrics_listen: None,
+            metrics_anywhere: false,
+            metrics_top: 0,
         }
     }
 }
@@ -163,7 +202,18 @@ impl Config {
             ensure!(prefix.size() <= MOST_EXCLUDED, "exclude {prefix} is too large; shrink the pool instead");
         }
         ensure!(self.max_pairs > 0 && self.max_instances > 0, "max_pairs and max_instances must be at least 1");
+        ensure!(self.max_pairs <= MAX_PAIRS, "max_pairs must be at most {MAX_PAIRS}, what one gateway can hold");
+        ensure!(self.max_instances <= MOST_INSTANCES, "max_instances must be at most {MOST_INSTANCES}");
         ensure!(self.socket.is_absolute(), "the socket {} must be an absolute path", self.socket.display());
+        if let Some(address) = self.metrics_listen {
+            ensure!(
+                address.ip().is_loopback() || self.metrics_anywhere,
+                "metrics_listen {address} can be reached from other hosts; take an address of the loopback, like \
+                 127.0.0.1:{}, or set metrics_anywhere = true",
+                address.port()
+            );
+        }
+        ensure!(self.metrics_top <= MOST_METERED, "metrics_top must be at most {MOST_METERED}");
         Ok(())
     }
 

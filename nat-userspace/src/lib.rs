@@ -6,6 +6,7 @@ pub mod cli;
 pub mod config;
 pub mod dataplane;
 pub mod gateway;
+pub mod metrics;
 pub mod store;
 
 pub use dataplane::OBJECT as PROGRAM;

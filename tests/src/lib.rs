@@ -1,5 +1,6 @@
-//! The rig: frames and the reference translator that judges the program, and the lab of network namespaces.
+//! The rig: frames and the reference translator that judges the program, the lab of network namespaces, the benchmark.
 
+pub mod bench;
 pub mod demo;
 pub mod frames;
 pub mod generate;

@@ -3,27 +3,25 @@
 //! [`Program::load`] makes a network namespace from a [`World`], so that the kernel's routes and neighbours answer as
 //! the World's do, loads the program as the daemon does and fills its maps. Nothing is attached to an interface.
 
+mod fill;
+pub mod functions;
+
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::marker::PhantomData;
-use std::net::Ipv4Addr;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context as _, Result, bail, ensure};
-use aya::maps::lpm_trie::{Key, LpmTrie};
-use aya::maps::{Array, HashMap, MapData, PerCpuArray, RingBuf};
+use aya::maps::{Array, PerCpuArray, RingBuf};
 use aya::programs::{TestRun as _, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader};
-use nat_common::abi::{
-    AddressCounters, Bucket, ConnectedKey, Egress, EgressKey, Event, Inbound, Link as LinkValue, LinkKey, NO_SLOT,
-    NextHopKey, Outbound, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL, PrivateAddr, PrivateKey, PublicAddr,
-    SIDE_DOWNLINK, SIDE_UPLINK, Settings, VerdictCounter, Vpc,
-};
+use nat_common::abi::{AddressCounters, Bucket, Event, HOP_ASK, HOP_READY, Hop, Settings, VerdictCounter};
+use nat_common::pairs::slot_bits;
 use nat_common::verdict::Verdict;
 use nix::sched::{CloneFlags, setns, unshare};
 use zerocopy::FromBytes as _;
 
-use crate::reference::{Device, Entry, Neighbour, Side, Way, World, within};
+use crate::reference::{Device, Entry, Neighbour, Way, World};
 
 /// XDP action codes.
 pub const XDP_DROP: u32 = 1;
@@ -53,6 +51,8 @@ pub struct Program {
     /// ran of which that is not known.
     counted: Option<Vec<VerdictCounter>>,
     leaving: Vec<u8>,
+    /// Counter slots of each CPU.
+    slots: u32,
     _namespace: Namespace,
 }
 
@@ -65,9 +65,10 @@ impl Program {
         assert!(nix::unistd::geteuid().is_root(), "this test loads an XDP program and needs root");
         let namespace = Namespace::enter().expect("a network namespace can be made");
         build(world).expect("the kernel takes the world's interfaces, routes and neighbours");
-        let bpf = load(world.pairs.len() as u32).expect("the kernel takes the program");
-        let mut program = Self { bpf, counted: None, leaving: vec![0; LARGEST], _namespace: namespace };
-        program.fill(world).expect("the maps take the world");
+        let slots = (world.pairs.len() as u32).max(1);
+        let mut bpf = load(slots).expect("the kernel takes the program");
+        fill::fill(&mut bpf, world, slot_bits(slots)).expect("the maps take the world");
+        let mut program = Self { bpf, counted: None, leaving: vec![0; LARGEST], slots, _namespace: namespace };
         program.set(Settings {
             check_handover: 1,
             icmp_errors_per_second: 1_000_000_000,
@@ -183,14 +184,30 @@ impl Program {
 
     /// The counters of an address, summed over the CPUs: those of the pair of this index in the world.
     pub fn counters(&self, slot: u32) -> AddressCounters {
-        let map: PerCpuArray<_, AddressCounters> =
+        let map: Array<_, AddressCounters> =
             self.bpf.map("COUNTERS").expect("it has that map").try_into().expect("of that type");
-        map.get(&slot, 0).expect("there is that slot").iter().fold(AddressCounters::default(), |a, b| AddressCounters {
-            packets_in: a.packets_in + b.packets_in,
-            bytes_in: a.bytes_in + b.bytes_in,
-            packets_out: a.packets_out + b.packets_out,
-            bytes_out: a.bytes_out + b.bytes_out,
-        })
+        let of_each_cpu = (slot..map.len()).step_by(self.slots as usize);
+        of_each_cpu.map(|element| map.get(&element, 0).expect("there is that slot")).fold(
+            AddressCounters::default(),
+            |a, b| AddressCounters {
+                packets_in: a.packets_in + b.packets_in,
+                bytes_in: a.bytes_in + b.bytes_in,
+                packets_out: a.packets_out + b.packets_out,
+                bytes_out: a.bytes_out + b.bytes_out,
+            },
+        )
+    }
+
+    /// Has the kernel asked about every packet, as where no next hop is known.
+    pub fn forget_hops(&mut self) {
+        let map = self.bpf.map_mut("HOPS").expect("it has that map");
+        let mut map: Array<_, Hop> = map.try_into().expect("of that type");
+        for element in 0..map.len() {
+            let hop = map.get(&element, 0).expect("it is there");
+            if hop.state == HOP_READY {
+                map.set(element, Hop { state: HOP_ASK, ..hop }, 0).expect("it can be written");
+            }
+        }
     }
 
     /// Replaces the settings.
@@ -229,97 +246,6 @@ impl Program {
         let program: &mut Xdp = self.bpf.program_mut("eipgate")?.try_into().ok()?;
         program.info().ok()?.size_translated()
     }
-
-    fn hash<K: aya::Pod, V: aya::Pod>(&mut self, name: &str) -> Result<HashMap<&mut MapData, K, V>> {
-        Ok(self.bpf.map_mut(name).with_context(|| format!("no map {name}"))?.try_into()?)
-    }
-
-    fn fill(&mut self, world: &World) -> Result<()> {
-        let mut inbound = self.hash::<PublicAddr, Inbound>("INBOUND")?;
-        for (slot, pair) in (0..).zip(&world.pairs) {
-            let value = Inbound { private: PrivateAddr(pair.private.octets()), vpc: pair.vpc, slot };
-            inbound.insert(PublicAddr(pair.public.octets()), value, 0)?;
-        }
-        let mut outbound = self.hash::<PrivateKey, Outbound>("OUTBOUND")?;
-        for (slot, pair) in (0..).zip(&world.pairs) {
-            let value = Outbound { public: PublicAddr(pair.public.octets()), slot };
-            outbound.insert(private_key(pair.vpc, pair.private), value, 0)?;
-        }
-        for (vpc, address) in &world.private_only {
-            outbound.insert(private_key(*vpc, *address), Outbound { public: PublicAddr::NONE, slot: NO_SLOT }, 0)?;
-        }
-        self.fill_links(world)?;
-        self.fill_prefixes(world)?;
-        let mut own = self.hash::<PrivateKey, u32>("OWN")?;
-        for (address, vpc) in &world.own {
-            own.insert(private_key(vpc.unwrap_or(0), *address), 1, 0)?;
-        }
-        let mut unreachable = self.hash::<NextHopKey, u32>("UNREACHABLE")?;
-        for (fib_ifindex, address, known) in &world.neighbours {
-            if *known == Neighbour::Dead {
-                unreachable.insert(NextHopKey { fib_ifindex: *fib_ifindex, address: address.octets() }, 1, 0)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn fill_links(&mut self, world: &World) -> Result<()> {
-        for link in &world.links {
-            let tag = |index: usize| link.tags.get(index).copied().unwrap_or(0);
-            let (outer, inner) = (tag(0), tag(1));
-            let (side, vpc) = match link.side {
-                Side::Uplink => (SIDE_UPLINK, 0),
-                Side::Downlink { vpc } => (SIDE_DOWNLINK, vpc),
-            };
-            let value = LinkValue {
-                side,
-                vpc,
-                fib_ifindex: link.device,
-                address: link.address.unwrap_or(Ipv4Addr::UNSPECIFIED).octets(),
-                mac: link.mac,
-                reserved: [0; 2],
-            };
-            self.hash("LINKS")?.insert(LinkKey { ifindex: link.ifindex, outer, inner }, value, 0)?;
-            let egress = Egress { ifindex: link.ifindex, outer, inner };
-            self.hash("EGRESS")?.insert(EgressKey { fib_ifindex: link.device, vpc }, egress, 0)?;
-        }
-        for vpc in world.vpcs() {
-            let fib_ifindex = world.only_device(vpc).unwrap_or(0);
-            self.hash("VPCS")?.insert(vpc, Vpc { fib_ifindex, name_length: 0, name: [0; 32] }, 0)?;
-        }
-        Ok(())
-    }
-
-    fn fill_prefixes(&mut self, world: &World) -> Result<()> {
-        let flagged = |prefixes: &[(Ipv4Addr, u8)], flag| prefixes.iter().map(|prefix| (*prefix, flag)).collect();
-        let own: Vec<_> = world.own.iter().map(|(address, _)| (*address, 32)).collect();
-        let ranges: [Vec<_>; 3] = [
-            flagged(&world.pools, PREFIX_POOL),
-            flagged(&world.martian_exceptions, PREFIX_MARTIAN_EXCEPTION),
-            flagged(&own, PREFIX_OWN),
-        ];
-        let ranges = ranges.concat();
-        let map = self.bpf.map_mut("PREFIXES").context("no map PREFIXES")?;
-        let mut map: LpmTrie<_, [u8; 4], u32> = map.try_into()?;
-        for ((address, length), _) in &ranges {
-            // The longest prefix alone is found, so it has the flags of those around it too.
-            let around = |((outer, shorter), _): &&((Ipv4Addr, u8), u32)| {
-                shorter <= length && within(*address, &[(*outer, *shorter)])
-            };
-            let flags = ranges.iter().filter(around).fold(0, |flags, (_, flag)| flags | flag);
-            map.insert(&Key::new(u32::from(*length), address.octets()), flags, 0)?;
-        }
-        let map = self.bpf.map_mut("CONNECTED").context("no map CONNECTED")?;
-        let mut map: LpmTrie<_, ConnectedKey, u32> = map.try_into()?;
-        for link in &world.links {
-            let Side::Downlink { vpc } = link.side else { continue };
-            for (address, length) in &link.connected {
-                let key = ConnectedKey { vpc, address: address.octets() };
-                map.insert(&Key::new(32 + u32::from(*length), key), 1, 0)?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl Drop for Program {
@@ -330,16 +256,14 @@ impl Drop for Program {
     }
 }
 
-fn private_key(vpc: u32, address: Ipv4Addr) -> PrivateKey {
-    PrivateKey { vpc, address: PrivateAddr(address.octets()) }
-}
-
-fn load(pairs: u32) -> Result<Ebpf> {
+fn load(slots: u32) -> Result<Ebpf> {
+    let cpus = aya::util::nr_cpus().map_err(|(what, error)| anyhow::Error::new(error).context(what))?;
     let mut bpf = EbpfLoader::new()
         // No logging: the verifier removes it.
         .override_global("AYA_LOG_LEVEL", &0u8, true)
-        // A slot for each address of the world, as the daemon does; 65,536 of them take 40 ms.
-        .map_max_entries("COUNTERS", pairs.max(1))
+        .override_global("SLOT_BITS", &slot_bits(slots), true)
+        .override_global("COUNTERS_PER_CPU", &slots, true)
+        .map_max_entries("COUNTERS", slots * cpus as u32)
         .load(nat_userspace::PROGRAM)?;
     let program: &mut Xdp = bpf.program_mut("eipgate").context("no program")?.try_into()?;
     program.load()?;

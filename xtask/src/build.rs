@@ -49,9 +49,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
+/// Builds the daemon of the version after this one, as far as tests of upgrades need one, and says where it is.
+pub(crate) fn next(tools: &Tools) -> Result<PathBuf> {
+    build(tools, "nat-userspace", "eipgate-next", Profile::Dev, &["--features", "next-layout"])
+}
+
 /// Builds one binary of the workspace and says where it is.
 pub(crate) fn binary(tools: &Tools, package: &str, bin: &str, profile: Profile) -> Result<PathBuf> {
-    let args = ["build", "-p", package, "--bin", bin].into_iter().chain(profile.flag());
+    build(tools, package, bin, profile, &[])
+}
+
+fn build(tools: &Tools, package: &str, bin: &str, profile: Profile, more: &[&str]) -> Result<PathBuf> {
+    let args = ["build", "-p", package, "--bin", bin].into_iter().chain(profile.flag()).chain(more.iter().copied());
     tools.cargo(args)?.run().with_context(|| format!("building {bin}"))?;
     let path = workspace::target_dir().join(profile.dir()).join(bin);
     ensure!(path.exists(), "cargo built {bin}, but not as {}: is build.target-dir configured?", path.display());

@@ -57,18 +57,23 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     become_lab(words)
 }
 
-/// Builds eipgate and the lab's program as they are installed, and turns into the latter.
+/// Becomes the lab's own program.
 pub(crate) fn become_lab(words: Vec<OsString>) -> Result<()> {
+    become_program("eipgate-lab", words)
+}
+
+/// Builds eipgate and a program of the crate `tests` as they are installed, and turns into the latter.
+pub(crate) fn become_program(name: &str, words: Vec<OsString>) -> Result<()> {
     let missing = privilege::missing_capabilities();
     if !missing.is_empty() {
         bail!(
-            "the lab makes network namespaces and loads programs, and this process has no {}. As root: {} ...",
+            "{name} makes network namespaces and loads programs, and this process has no {}. As root: {} ...",
             missing.join(", no "),
             privilege::AS_ROOT
         );
     }
     let tools = setup::ensure(Need::Run)?;
     let eipgate = build::binary(&tools, "nat-userspace", "eipgate", Profile::Release)?;
-    let lab = build::binary(&tools, "tests", "eipgate-lab", Profile::Release)?;
-    Run::new(lab).args(words).env("EIPGATE_BIN", eipgate).exec()
+    let program = build::binary(&tools, "tests", name, Profile::Release)?;
+    Run::new(program).args(words).env("EIPGATE_BIN", eipgate).exec()
 }

@@ -1,10 +1,12 @@
-//! The project's own commands: `cargo xtask setup | build | test | ci | tidy | lab | demo`.
+//! The project's own commands: `cargo xtask setup | build | test | ci | tidy | lab | demo | bench | deb`.
 //!
 //! One file per subcommand; `shell` runs programs, `step` announces them, `workspace` knows where things are.
 //! Every command that compiles or runs something first brings what is missing of `setup`.
 
+mod bench;
 mod build;
 mod ci;
+mod deb;
 mod demo;
 mod lab;
 mod privilege;
@@ -13,6 +15,7 @@ mod shell;
 mod step;
 mod test;
 mod tidy;
+mod vm;
 mod workspace;
 
 use std::process::ExitCode;
@@ -55,6 +58,10 @@ enum Command {
     Lab(lab::Args),
     /// Show the gateway at work in the lab, step by step
     Demo(demo::Args),
+    /// Measure eipgate beside other gateways, in network namespaces
+    Bench(bench::Args),
+    /// Build a Debian package and say where it is
+    Deb(deb::Args),
 }
 
 fn main() -> ExitCode {
@@ -66,6 +73,8 @@ fn main() -> ExitCode {
         Command::Tidy(args) => tidy::run(&args),
         Command::Lab(args) => lab::run(&args),
         Command::Demo(args) => demo::run(&args),
+        Command::Bench(args) => bench::run(&args),
+        Command::Deb(args) => deb::run(&args),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,

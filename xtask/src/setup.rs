@@ -7,6 +7,7 @@ mod apt;
 mod compiler;
 mod linker;
 mod programs;
+mod promtool;
 
 use std::time::Duration;
 
@@ -22,7 +23,7 @@ use compiler::Compiler;
 use linker::Linker;
 use programs::Program;
 
-const STEPS: usize = 4;
+const STEPS: usize = 5;
 
 /// rustup answers at once or hangs in retries; a longer download is the user's to start.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
@@ -34,6 +35,7 @@ What it brings:
   eBPF compiler   Rust 1.96.0 with rust-src: from rustup, or on Debian 12 from the packages
                   rustc-web cargo-web rust-web-src (nothing of your rustup changes)
   bpf-linker      0.13.0 for LLVM 22, compiled into target/tools (a few minutes, once)
+  promtool        from Debian's package of Prometheus, unpacked into target/tools and not installed
   programs        nft, ip, ping, tcpdump and others that the daemon, the lab and the tests run
 
 Examples:
@@ -49,6 +51,8 @@ pub(crate) enum Need {
     Build,
     /// Run the gateway in the lab as well: also the programs.
     Run,
+    /// Run it in virtual machines: also qemu and what makes their images.
+    Machines,
 }
 
 /// What compiling the eBPF program takes, found and checked.
@@ -87,6 +91,7 @@ struct Missing {
     compiler: Option<Compiler>,
     linker: Option<Linker>,
     programs: Vec<&'static Program>,
+    promtool: bool,
 }
 
 impl Missing {
@@ -96,13 +101,17 @@ impl Missing {
         let programs = match need {
             Need::Build => Vec::new(),
             Need::Run => programs::missing(|command| shell::find_program(command).is_some()),
+            Need::Machines => programs::missing_for_machines(|command| shell::find_program(command).is_some()),
         };
-        Self { compiler, linker: linker::find(llvm), programs }
+        let promtool = need == Need::Run && promtool::find().is_none();
+        Self { compiler, linker: linker::find(llvm), programs, promtool }
     }
 
     fn into_tools(self) -> Result<Tools, Self> {
         match self {
-            Self { compiler: Some(compiler), linker: Some(linker), programs } if programs.is_empty() => {
+            Self { compiler: Some(compiler), linker: Some(linker), programs, promtool: false }
+                if programs.is_empty() =>
+            {
                 Ok(Tools { compiler, linker })
             }
             missing => Err(missing),
@@ -131,6 +140,7 @@ impl Missing {
             things.push("bpf-linker".into());
         }
         things.extend(self.programs.iter().map(|program| program.command.to_owned()));
+        things.extend(self.promtool.then(|| "promtool".to_owned()));
         if things.is_empty() { "nothing".into() } else { things.join(", ") }
     }
 }
@@ -156,6 +166,11 @@ fn bring(need: Need) -> Result<Tools> {
         let said = linker.to_string();
         Ok((linker, said))
     })?;
+
+    if need == Need::Run {
+        let step = Step::begin(5, STEPS, "promtool");
+        finish(step, |step| Ok(((), promtool::bring(step)?.display().to_string())))?;
+    }
     Ok(Tools { compiler, linker })
 }
 
@@ -204,12 +219,8 @@ fn bring_packages(missing: &Missing, step: &mut Step) -> Result<((), String)> {
     }
     step.note(format_args!("installing {}", packages.join(" ")));
     apt.install(&packages, step).with_context(|| format!("apt could not install {}", packages.join(" ")))?;
-    let still = programs::missing(|command| shell::find_program(command).is_some());
-    let still: Vec<&str> = still
-        .into_iter()
-        .filter(|program| packages.contains(&program.package))
-        .map(|program| program.command)
-        .collect();
+    let still = missing.programs.iter().filter(|program| shell::find_program(program.command).is_none());
+    let still: Vec<&str> = still.map(|program| program.command).collect();
     if !still.is_empty() {
         bail!("apt installed everything, but these are still not on PATH: {}", still.join(", "));
     }
@@ -276,7 +287,8 @@ mod tests {
 
     #[test]
     fn nothing_missing_gives_the_tools() {
-        let missing = Missing { compiler: Some(compiler()), linker: Some(linker()), programs: Vec::new() };
+        let missing =
+            Missing { compiler: Some(compiler()), linker: Some(linker()), programs: Vec::new(), promtool: false };
         assert_eq!(missing.describe(), "nothing");
         assert!(missing.packages(true).is_empty());
         assert!(missing.into_tools().is_ok());
@@ -285,7 +297,7 @@ mod tests {
     #[test]
     fn a_missing_program_is_asked_of_apt_by_its_package() {
         let programs = programs::missing(|command| command != "nft");
-        let missing = Missing { compiler: Some(compiler()), linker: Some(linker()), programs };
+        let missing = Missing { compiler: Some(compiler()), linker: Some(linker()), programs, promtool: false };
         assert_eq!(missing.describe(), "nft");
         assert_eq!(missing.packages(true), ["nftables"]);
         assert!(missing.into_tools().is_err());
@@ -293,7 +305,7 @@ mod tests {
 
     #[test]
     fn the_compiler_comes_from_apt_only_where_asked() {
-        let missing = Missing { compiler: None, linker: Some(linker()), programs: Vec::new() };
+        let missing = Missing { compiler: None, linker: Some(linker()), programs: Vec::new(), promtool: false };
         assert!(missing.packages(true).contains(&"rustc-web"));
         assert!(missing.packages(false).is_empty());
         assert_eq!(missing.describe(), "eBPF compiler");

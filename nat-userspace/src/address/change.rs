@@ -2,13 +2,18 @@
 
 use std::net::Ipv4Addr;
 
-use super::{Eip, EipId, Instance, InstanceId, Time};
+use super::{
+    AccountId, ChargeType, ClientToken, DayCount, Eip, EipId, EipTerms, Fence, Instance, InstanceId, InstanceState,
+    Package, PackageId, PoolRange, Prefix, Standing, Time, UsedToken,
+};
 
 /// The facts one command makes true, all or none. Empty when what was asked for holds already.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Change {
     /// In the order they are applied.
     pub facts: Vec<Fact>,
+    /// When it was decided, for the history.
+    pub at: Time,
 }
 
 impl Change {
@@ -20,6 +25,7 @@ impl Change {
     /// The addresses taken out of the pool, for example to be probed on the link before the change is stored.
     pub fn taken(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.facts.iter().filter_map(|fact| match fact {
+            Fact::InstanceCreated(instance) => instance.ordinary,
             Fact::OrdinaryAssigned { address, .. } => Some(*address),
             Fact::EipAllocated(eip) => Some(eip.address),
             _ => None,
@@ -30,7 +36,7 @@ impl Change {
 /// One thing that has become true. Facts are to be stored as they are: they carry every time and id they depend on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Fact {
-    /// An instance, without a public address yet.
+    /// An instance. Its ordinary public IP, where it comes with one, no longer counts as released.
     InstanceCreated(Instance),
     /// An instance is no more. Its public addresses were dealt with by facts before this one.
     InstanceTerminated {
@@ -53,7 +59,44 @@ pub enum Fact {
         /// When it began to rest.
         at: Time,
     },
-    /// The pool gave an account an EIP, unbound. Its address no longer counts as released.
+    /// An instance came into another state.
+    InstanceMoved {
+        /// Which instance.
+        instance: InstanceId,
+        /// Which state.
+        state: InstanceState,
+        /// Whether its next start assigns an ordinary public IP.
+        owed: bool,
+        /// When.
+        at: Time,
+    },
+    /// A prepaid instance is paid for up to another time.
+    InstanceRenewed {
+        /// Which instance.
+        instance: InstanceId,
+        /// Up to when.
+        until: Time,
+    },
+    /// What an instance was promised is different.
+    InstanceTerms {
+        /// Which instance.
+        instance: InstanceId,
+        /// In Mbit/s.
+        bandwidth_mbps: u32,
+        /// How it is charged.
+        charge_type: ChargeType,
+        /// The package that shares it.
+        package: Option<PackageId>,
+    },
+    /// An instance's ordinary public IP is the address of an EIP from now on, which is bound to that instance.
+    OrdinaryConverted {
+        /// Which instance.
+        instance: InstanceId,
+        /// The EIP.
+        eip: Eip,
+    },
+    /// The pool gave an account an EIP. Its address no longer counts as released. The instance it is bound to, where it
+    /// comes bound, was created before.
     EipAllocated(Eip),
     /// An EIP serves an instance.
     EipBound {
@@ -78,6 +121,31 @@ pub enum Fact {
         /// When it began to rest.
         at: Time,
     },
+    /// What may be changed about an EIP is different.
+    EipChanged {
+        /// Which EIP.
+        eip: EipId,
+        /// All of it, as it is now.
+        terms: EipTerms,
+    },
+    /// A bandwidth package.
+    PackageCreated(Package),
+    /// A bandwidth package, which nobody shared, is no more.
+    PackageDeleted {
+        /// Which package.
+        package: PackageId,
+    },
+    /// An account did once more what is counted by the day.
+    DayCounted(DayCount),
+    /// A client token stands for what was made before, in place of what it may have stood for.
+    TokenUsed(UsedToken),
+    /// A client token no longer stands for anything.
+    TokenForgotten {
+        /// Whose it was.
+        account: AccountId,
+        /// The token.
+        token: ClientToken,
+    },
     /// Another host on the link answers for this address.
     DuplicateMarked {
         /// Which address.
@@ -87,5 +155,43 @@ pub enum Fact {
     DuplicateCleared {
         /// Which address.
         address: Ipv4Addr,
+    },
+    /// An address is out of service, held or not.
+    AddressFenced {
+        /// Which address.
+        address: Ipv4Addr,
+        /// Why, and since when.
+        fence: Fence,
+    },
+    /// An address is in service again.
+    AddressUnfenced {
+        /// Which address.
+        address: Ipv4Addr,
+    },
+    /// There is a new range, in addition to what is configured.
+    PoolAdded {
+        /// The range.
+        range: PoolRange,
+    },
+    /// A range hands out nothing more.
+    PoolDrained {
+        /// Which range.
+        prefix: Prefix,
+        /// What is to be known of it at the next start.
+        standing: Standing,
+    },
+    /// A range that was draining hands out addresses again.
+    PoolResumed {
+        /// Which range.
+        prefix: Prefix,
+        /// What is to be known of it at the next start, if anything.
+        standing: Option<Standing>,
+    },
+    /// A range in which nobody holds an address is no more.
+    PoolRemoved {
+        /// Which range.
+        prefix: Prefix,
+        /// What is to be known of it at the next start, if anything.
+        standing: Option<Standing>,
     },
 }

@@ -2,10 +2,12 @@
 
 use std::net::Ipv4Addr;
 
+use super::life::{check_period, moved, wrong_state};
 use super::reserved::unusable_as_private;
 use super::{
-    AccountId, Capacity, Change, Command, Eip, EipId, Fact, Instance, InstanceId, Ledger, Limit, NewInstance,
-    Reallocate, Refusal, Time,
+    AccountId, Begins, Billing, Capacity, Change, ChargeType, Command, Daily, Eip, EipChanges, EipId, EipTerms, Fact,
+    Instance, InstanceId, InstanceState, Ledger, Limit, NewEip, NewInstance, OnBind, OnUnbind, Package, Reallocate,
+    Refusal, StopMode, Time, UsedToken, VpcId,
 };
 
 const LONGEST_NAME: usize = 128;
@@ -14,25 +16,55 @@ impl Ledger {
     /// What the command changes, without changing it. `now` becomes the time of whatever is created or released, and
     /// decides which addresses still rest; `capacity` is what the packet path can hold.
     pub fn decide(&self, command: Command, now: Time, capacity: Capacity) -> Result<Change, Refusal> {
-        let facts = match command {
+        let asked = UsedToken::by(&command, now);
+        if let Some(asked) = &asked
+            && self.is_repeated(asked)?
+        {
+            return Ok(Change::default());
+        }
+        let mut facts = match command {
             Command::CreateInstance(new) => self.create_instance(new, now, capacity)?,
             Command::TerminateInstance { account, instance } => self.terminate_instance(&account, &instance, now)?,
-            Command::AllocateEip { id, account, address, name } => {
-                self.check_new_eip(&id, name.as_deref())?;
-                let address = self.requested_or_next(address, now)?;
-                vec![Fact::EipAllocated(Eip { id, account, address, name, bound_to: None, created: now })]
+            Command::StartInstance { account, instance } => self.start_instance(&account, &instance, now, capacity)?,
+            Command::StopInstance { account, instance, mode } => self.stop_instance(&account, &instance, mode, now)?,
+            Command::RenewInstance { account, instance, period } => {
+                self.renew_instance(&account, &instance, period, now)?
             }
+            Command::ModifyInstance { account, instance, bandwidth_mbps, charge_type } => {
+                self.modify_instance(&account, &instance, bandwidth_mbps, charge_type)?
+            }
+            Command::ReturnOrdinary { account, instance } => self.return_ordinary(&account, &instance, now)?,
+            Command::ChangeOrdinary { account, instance } => self.change_ordinary(&account, &instance, now)?,
+            Command::ConvertOrdinary { id, account, instance, name } => {
+                self.convert_ordinary(id, &account, &instance, name, now)?
+            }
+            Command::AllocateEip(new) => self.allocate_eip(new, now)?,
+            Command::ModifyEip { account, eip, changes } => self.modify_eip(&account, &eip, changes)?,
             Command::BindEip { account, eip, instance } => self.bind_eip(&account, &eip, &instance, now, capacity)?,
             Command::UnbindEip { account, eip, reallocate } => self.unbind_eip(&account, &eip, reallocate, now)?,
             Command::ReleaseEip { account, eip } => self.release_eip(&account, &eip, now)?,
+            Command::CreatePackage(package) => self.create_package(Package { created: now, ..package })?,
+            Command::DeletePackage { account, package } => self.delete_package(&account, &package)?,
+            Command::AddMember { account, package, member } => self.add_member(&account, &package, member)?,
+            Command::RemoveMember { account, package, member } => self.remove_member(&account, &package, member)?,
+            Command::ImportPairs(import) => self.import_pairs(import, now, capacity)?,
+            Command::Expire => self.expire(now),
             Command::MarkDuplicate { address } => self.mark_duplicate(address)?,
             Command::ClearDuplicate { address } => self.clear_duplicate(address),
+            Command::FenceAddress { address, reason } => self.fence_address(address, reason, now)?,
+            Command::UnfenceAddress { address } => self.unfence_address(address)?,
+            Command::AddPool { definition, reserved } => self.add_pool(definition, reserved)?,
+            Command::DrainPool { prefix } => self.drain_pool(prefix)?,
+            Command::RemovePool { prefix } => self.remove_pool(prefix)?,
         };
-        Ok(Change { facts })
+        facts.extend(asked.map(Fact::TokenUsed));
+        Ok(Change { facts, at: now })
     }
 
     fn create_instance(&self, new: NewInstance, now: Time, capacity: Capacity) -> Result<Vec<Fact>, Refusal> {
-        self.check_new_instance(&new)?;
+        self.check_new_instance(&new.id, &new.account, &new.vpc, new.private, new.name.as_deref())?;
+        self.check_package(&new.account, new.package.as_ref(), new.charge_type)?;
+        new.prepaid.map_or(Ok(()), check_period)?;
         check_growth(Limit::Instances, self.instances.len(), capacity.instances)?;
         let ordinary = if new.bandwidth_mbps > 0 {
             check_growth(Limit::Pairs, self.association_count(), capacity.pairs)?;
@@ -49,18 +81,73 @@ impl Ledger {
             name: new.name,
             bandwidth_mbps: new.bandwidth_mbps,
             charge_type: new.charge_type,
+            package: new.package,
+            billing: new.prepaid.map_or(Billing::Postpaid, |period| Billing::Prepaid { until: now.after(period) }),
+            state: match new.begins {
+                Begins::Pending => InstanceState::Pending,
+                Begins::Running => InstanceState::Running,
+            },
+            since: now,
             ordinary: None,
             last_ordinary: None,
+            owed: false,
             created: now,
         });
         Ok([created].into_iter().chain(assigned).collect())
     }
 
-    fn terminate_instance(&self, account: &AccountId, id: &InstanceId, now: Time) -> Result<Vec<Fact>, Refusal> {
+    fn modify_instance(
+        &self,
+        account: &AccountId,
+        id: &InstanceId,
+        bandwidth_mbps: Option<u32>,
+        charge_type: Option<ChargeType>,
+    ) -> Result<Vec<Fact>, Refusal> {
         let instance = self.owned_instance(account, id)?;
-        let unbound = self.eip_of(id).map(|eip| Fact::EipUnbound { eip: eip.id.clone(), instance: id.clone() });
-        let terminated = Fact::InstanceTerminated { instance: id.clone() };
-        Ok(given_up(instance, now).into_iter().chain(unbound).chain([terminated]).collect())
+        let present = (instance.bandwidth_mbps, instance.charge_type);
+        let wanted = (bandwidth_mbps.unwrap_or(present.0), charge_type.unwrap_or(present.1));
+        if let (0, Some(address)) = (wanted.0, instance.ordinary) {
+            return Err(Refusal::BandwidthCarriesAddress { instance: id.clone(), address });
+        }
+        self.check_package(account, instance.package.as_ref(), wanted.1)?;
+        if wanted == present {
+            return Ok(vec![]);
+        }
+        let (bandwidth_mbps, charge_type) = wanted;
+        let package = instance.package.clone();
+        Ok(vec![Fact::InstanceTerms { instance: id.clone(), bandwidth_mbps, charge_type, package }])
+    }
+
+    fn allocate_eip(&self, new: NewEip, now: Time) -> Result<Vec<Fact>, Refusal> {
+        let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, token: _ } = new;
+        self.check_new_eip(&id, name.as_deref())?;
+        self.check_package(&account, package.as_ref(), charge_type)?;
+        if bandwidth_mbps == 0 {
+            return Err(Refusal::BandwidthNeeded);
+        }
+        self.check_eip_quota(&account)?;
+        let counted = self.count_today(&account, Daily::Applications, now)?;
+        let address = self.requested_or_next(address, now)?;
+        let terms = EipTerms { name, bandwidth_mbps, charge_type, package, ..EipTerms::default() };
+        Ok(vec![Fact::EipAllocated(Eip { id, account, address, terms, bound_to: None, created: now }), counted])
+    }
+
+    fn modify_eip(&self, account: &AccountId, id: &EipId, changes: EipChanges) -> Result<Vec<Fact>, Refusal> {
+        let present = &self.owned_eip(account, id)?.terms;
+        changes.name.as_deref().map_or(Ok(()), check_name)?;
+        let terms = EipTerms {
+            name: changes.name.or_else(|| present.name.clone()),
+            bandwidth_mbps: changes.bandwidth_mbps.unwrap_or(present.bandwidth_mbps),
+            charge_type: changes.charge_type.unwrap_or(present.charge_type),
+            package: present.package.clone(),
+            blocked: changes.blocked.unwrap_or(present.blocked),
+            arrears: changes.arrears.unwrap_or(present.arrears),
+        };
+        if terms.bandwidth_mbps == 0 {
+            return Err(Refusal::BandwidthNeeded);
+        }
+        self.check_package(account, terms.package.as_ref(), terms.charge_type)?;
+        Ok(if terms == *present { vec![] } else { vec![Fact::EipChanged { eip: id.clone(), terms }] })
     }
 
     fn bind_eip(
@@ -80,8 +167,25 @@ impl Ledger {
         if let Some(other) = self.eip_of(&instance.id) {
             return Err(Refusal::InstanceHasEip { instance: instance.id.clone(), eip: other.id.clone() });
         }
-        if instance.ordinary.is_none() {
-            check_growth(Limit::Pairs, self.association_count(), capacity.pairs)?;
+        if eip.terms.blocked {
+            return Err(Refusal::EipBlocked { eip: eip.id.clone() });
+        }
+        if eip.terms.arrears {
+            return Err(Refusal::EipInArrears { eip: eip.id.clone() });
+        }
+        match instance.state {
+            InstanceState::Running | InstanceState::Stopped(StopMode::KeepCharging) => {}
+            InstanceState::Shutdown => return Err(wrong_state(instance, "take an EIP", "renew it first")),
+            InstanceState::Pending | InstanceState::Stopped(StopMode::StopCharging) => {
+                return Err(wrong_state(instance, "take an EIP", "start it first"));
+            }
+        }
+        match instance.ordinary {
+            None => check_growth(Limit::Pairs, self.association_count(), capacity.pairs)?,
+            Some(address) if self.policy.on_bind == OnBind::Refuse => {
+                return Err(Refusal::InstanceHasOrdinary { instance: instance.id.clone(), address });
+            }
+            Some(_) => {}
         }
         let bound = Fact::EipBound { eip: eip.id.clone(), instance: instance.id.clone() };
         Ok(given_up(instance, now).into_iter().chain([bound]).collect())
@@ -98,20 +202,33 @@ impl Ledger {
         let bound_to = eip.bound_to.as_ref().ok_or_else(|| Refusal::EipNotBound { eip: eip.id.clone() })?;
         let instance = self.instances.get(bound_to).expect("an EIP is bound to an instance that exists");
         let (eip, instance_id) = (eip.id.clone(), instance.id.clone());
-        let address = match (reallocate, instance.bandwidth_mbps) {
-            (Reallocate::No, _) | (Reallocate::ByBandwidth, 0) => None,
-            (Reallocate::Yes, 0) => return Err(Refusal::NoBandwidth { eip, instance: instance_id }),
-            (Reallocate::Yes | Reallocate::ByBandwidth, _) => {
-                let former = instance.last_ordinary;
-                let Some(address) = self.stock.next_free(now, former) else {
-                    let next_free = self.stock.next_rested(now, former);
-                    return Err(Refusal::NoAddressToReallocate { eip, instance: instance_id, next_free });
-                };
-                Some(address)
+        let has_bandwidth = instance.bandwidth_mbps > 0;
+        let assigns = match (reallocate, self.policy.on_unbind) {
+            (Reallocate::No, _) | (Reallocate::ByPolicy, OnUnbind::Nothing) => false,
+            (Reallocate::Yes, _) if !has_bandwidth => return Err(Refusal::NoBandwidth { eip, instance: instance_id }),
+            (Reallocate::Yes, _) if !instance.state.keeps_ordinary() => {
+                let remedy = "start it first, or unbind without `--reallocate yes`: the next start assigns one";
+                return Err(wrong_state(instance, "get a new ordinary public IP", remedy));
             }
+            (Reallocate::Yes, _) => true,
+            (Reallocate::ByPolicy, OnUnbind::NewOrdinary) => has_bandwidth,
         };
-        let assigned = address.map(|address| Fact::OrdinaryAssigned { instance: instance_id.clone(), address });
-        Ok([Fact::EipUnbound { eip, instance: instance_id }].into_iter().chain(assigned).collect())
+        let mut facts = vec![Fact::EipUnbound { eip: eip.clone(), instance: instance_id.clone() }];
+        if !assigns {
+            return Ok(facts);
+        }
+        if !instance.state.keeps_ordinary() {
+            facts.push(moved(instance, instance.state, true, instance.since));
+            return Ok(facts);
+        }
+        let counted = self.count_today(account, Daily::Reallocations, now)?;
+        let former = instance.last_ordinary;
+        let Some(address) = self.stock.next_free(now, former) else {
+            let next_free = self.stock.next_rested(now, former);
+            return Err(Refusal::NoAddressToReallocate { eip, instance: instance_id, next_free });
+        };
+        facts.extend([Fact::OrdinaryAssigned { instance: instance_id, address }, counted]);
+        Ok(facts)
     }
 
     fn release_eip(&self, account: &AccountId, eip: &EipId, now: Time) -> Result<Vec<Fact>, Refusal> {
@@ -144,12 +261,18 @@ impl Ledger {
         self.stock.next_free(now, None).ok_or_else(exhausted)
     }
 
-    fn check_new_instance(&self, new: &NewInstance) -> Result<(), Refusal> {
-        let private = new.private;
-        if let Some(name) = &new.name {
+    pub(super) fn check_new_instance(
+        &self,
+        id: &InstanceId,
+        account: &AccountId,
+        vpc: &VpcId,
+        private: Ipv4Addr,
+        name: Option<&str>,
+    ) -> Result<(), Refusal> {
+        if let Some(name) = name {
             check_instance_name(name)?;
-            if let Some(holder) = self.by_name.get(&(new.account.clone(), name.clone())) {
-                return Err(Refusal::NameTaken { name: name.clone(), holder: holder.clone() });
+            if let Some(holder) = self.by_name.get(&(account.clone(), name.to_string())) {
+                return Err(Refusal::NameTaken { name: name.to_string(), holder: holder.clone() });
             }
         }
         if let Some(purpose) = unusable_as_private(private) {
@@ -158,17 +281,17 @@ impl Ledger {
         if let Some(range) = self.pool().range_of(private) {
             return Err(Refusal::PrivateAddressInPool { private, pool: range.prefix() });
         }
-        if let Some(other) = self.instance_at(&new.vpc, private) {
-            let holder = (other.account == new.account).then(|| other.id.clone());
-            return Err(Refusal::PrivateAddressTaken { private, vpc: new.vpc.clone(), holder });
+        if let Some(other) = self.instance_at(vpc, private) {
+            let holder = (other.account == *account).then(|| other.id.clone());
+            return Err(Refusal::PrivateAddressTaken { private, vpc: vpc.clone(), holder });
         }
-        if self.instances.contains_key(&new.id) {
-            return Err(Refusal::InstanceExists { id: new.id.clone() });
+        if self.instances.contains_key(id) {
+            return Err(Refusal::InstanceExists { id: id.clone() });
         }
         Ok(())
     }
 
-    fn check_new_eip(&self, id: &EipId, name: Option<&str>) -> Result<(), Refusal> {
+    pub(super) fn check_new_eip(&self, id: &EipId, name: Option<&str>) -> Result<(), Refusal> {
         name.map_or(Ok(()), check_name)?;
         if self.eips.contains_key(id) {
             return Err(Refusal::EipExists { id: id.clone() });
@@ -176,28 +299,29 @@ impl Ledger {
         Ok(())
     }
 
-    fn owned_instance(&self, account: &AccountId, id: &InstanceId) -> Result<&Instance, Refusal> {
+    pub(super) fn owned_instance(&self, account: &AccountId, id: &InstanceId) -> Result<&Instance, Refusal> {
         let owned = self.instances.get(id).filter(|instance| instance.account == *account);
         owned.ok_or_else(|| Refusal::UnknownInstance { selector: id.to_string(), account: account.clone(), vpc: None })
     }
 
-    fn owned_eip(&self, account: &AccountId, id: &EipId) -> Result<&Eip, Refusal> {
+    pub(super) fn owned_eip(&self, account: &AccountId, id: &EipId) -> Result<&Eip, Refusal> {
         let owned = self.eips.get(id).filter(|eip| eip.account == *account);
         owned.ok_or_else(|| Refusal::UnknownEip { selector: id.to_string(), account: account.clone() })
     }
 }
 
-fn given_up(instance: &Instance, at: Time) -> Option<Fact> {
+/// The instance's ordinary public IP, if it has one, on its way back to the pool.
+pub(super) fn given_up(instance: &Instance, at: Time) -> Option<Fact> {
     let address = instance.ordinary?;
     Some(Fact::OrdinaryReleased { instance: instance.id.clone(), address, at })
 }
 
 /// Only growth is refused: with more objects than a lowered limit allows, what keeps their number still works.
-fn check_growth(what: Limit, present: usize, limit: usize) -> Result<(), Refusal> {
+pub(super) fn check_growth(what: Limit, present: usize, limit: usize) -> Result<(), Refusal> {
     if present < limit { Ok(()) } else { Err(Refusal::CapacityReached { what, limit }) }
 }
 
-fn check_name(name: &str) -> Result<(), Refusal> {
+pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
     let refuse = |problem| Err(Refusal::NameInvalid { name: name.to_string(), problem });
     if name.trim().is_empty() {
         return refuse("is empty");

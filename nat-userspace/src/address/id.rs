@@ -1,4 +1,4 @@
-//! Names of accounts, VPCs, instances and EIPs: short, plain text that is safe in a path, a log line and a table.
+//! Names of accounts, VPCs, instances, EIPs and packages: short, plain text that is safe in a path, a log line and a table.
 
 use std::borrow::Borrow;
 use std::error::Error;
@@ -110,6 +110,11 @@ id! {
 id! {
     /// An elastic IP. Never reads as an IPv4 address, for an EIP is also found by its address.
     EipId, "EIP id", Selects::IdOrAddress
+}
+
+id! {
+    /// A bandwidth package.
+    PackageId, "package id", Selects::IdOnly
 }
 
 impl VpcId {

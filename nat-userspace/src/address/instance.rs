@@ -1,11 +1,9 @@
-//! Instances, how their traffic is charged, and the association of a private with a public address.
+//! Instances, and the association of a private with a public address.
 
-use std::error::Error;
 use std::fmt;
 use std::net::Ipv4Addr;
-use std::str::FromStr;
 
-use super::{AccountId, InstanceId, Time, VpcId};
+use super::{AccountId, ChargeType, InstanceId, PackageId, Time, VpcId};
 
 /// An instance behind the gateway: it carries a private address only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,72 +18,82 @@ pub struct Instance {
     pub private: Ipv4Addr,
     /// Unique within the account where there is one.
     pub name: Option<String>,
-    /// Public bandwidth in Mbit/s; 0 means no ordinary public IP, ever.
+    /// Public bandwidth in Mbit/s; 0 means no ordinary public IP.
     pub bandwidth_mbps: u32,
     /// How the bandwidth is charged.
     pub charge_type: ChargeType,
-    /// The ordinary public IP; absent while an EIP is bound.
+    /// The package that shares its bandwidth; only where the charge type says so.
+    pub package: Option<PackageId>,
+    /// How the instance itself is paid for.
+    pub billing: Billing,
+    /// How far it is in its life.
+    pub state: InstanceState,
+    /// When it came into this state.
+    pub since: Time,
+    /// The ordinary public IP; absent while an EIP is bound or the instance is off without charge.
     pub ordinary: Option<Ipv4Addr>,
     /// The ordinary public IP given up last, which this instance never gets back in the next assignment.
     pub last_ordinary: Option<Ipv4Addr>,
+    /// Whether it gets a new ordinary public IP when it is started: what it had went back to the pool when it stopped.
+    pub owed: bool,
     /// When it was created.
     pub created: Time,
 }
 
-/// How an instance's public bandwidth is charged. Parsed without regard to case from the cloud API's names.
+/// How far an instance is in its life. A terminated one is no more.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum InstanceState {
+    /// Made known, and not running for the first time yet.
+    Pending,
+    /// On.
+    Running,
+    /// Off.
+    Stopped(StopMode),
+    /// Prepaid, terminated once, and waiting in the recycle bin to be renewed or destroyed.
+    Shutdown,
+}
+
+/// What a stopped instance costs.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum ChargeType {
-    /// By the bandwidth bought, for each hour.
+pub enum StopMode {
+    /// As much as a running one; it keeps its ordinary public IP.
     #[default]
-    BandwidthPostpaidByHour,
-    /// By the bytes sent.
-    TrafficPostpaidByHour,
-    /// By the total of a package many addresses share.
-    BandwidthPackage,
+    KeepCharging,
+    /// Nothing; its ordinary public IP went back to the pool.
+    StopCharging,
 }
 
-impl ChargeType {
-    /// Every charge type.
-    pub const ALL: [ChargeType; 3] =
-        [ChargeType::BandwidthPostpaidByHour, ChargeType::TrafficPostpaidByHour, ChargeType::BandwidthPackage];
-
-    /// The cloud API's name.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            ChargeType::BandwidthPostpaidByHour => "BANDWIDTH_POSTPAID_BY_HOUR",
-            ChargeType::TrafficPostpaidByHour => "TRAFFIC_POSTPAID_BY_HOUR",
-            ChargeType::BandwidthPackage => "BANDWIDTH_PACKAGE",
-        }
+impl InstanceState {
+    /// Whether public addresses may be its own: not in the bin, nor off without charge.
+    pub fn keeps_ordinary(self) -> bool {
+        !matches!(self, InstanceState::Stopped(StopMode::StopCharging) | InstanceState::Shutdown)
     }
 }
 
-impl fmt::Display for ChargeType {
+impl fmt::Display for InstanceState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
+        f.pad(match self {
+            InstanceState::Pending => "pending",
+            InstanceState::Running => "running",
+            InstanceState::Stopped(StopMode::KeepCharging) => "stopped",
+            InstanceState::Stopped(StopMode::StopCharging) => "stopped without charge",
+            InstanceState::Shutdown => "in the recycle bin",
+        })
     }
 }
 
-impl FromStr for ChargeType {
-    type Err = UnknownChargeType;
-
-    fn from_str(text: &str) -> Result<Self, UnknownChargeType> {
-        let known = ChargeType::ALL.into_iter().find(|charge_type| charge_type.as_str().eq_ignore_ascii_case(text));
-        known.ok_or_else(|| UnknownChargeType(text.to_string()))
-    }
+/// How an instance is paid for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Billing {
+    /// By the hour, afterwards.
+    #[default]
+    Postpaid,
+    /// Up to a time, at which it is terminated unless it is renewed.
+    Prepaid {
+        /// That time.
+        until: Time,
+    },
 }
-
-/// A name that is no charge type.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct UnknownChargeType(pub String);
-
-impl fmt::Display for UnknownChargeType {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [by_bandwidth, by_traffic, package] = ChargeType::ALL;
-        write!(f, "unknown charge type {:?}: write {by_bandwidth}, {by_traffic} or {package}", self.0)
-    }
-}
-
-impl Error for UnknownChargeType {}
 
 /// The fact that `public` serves `private` in `vpc`, in both directions.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -96,21 +104,4 @@ pub struct Association {
     pub private: Ipv4Addr,
     /// What the Internet sees: an ordinary public IP or an EIP.
     pub public: Ipv4Addr,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn charge_types_carry_the_cloud_names() {
-        for charge_type in ChargeType::ALL {
-            assert_eq!(charge_type.to_string().to_lowercase().parse(), Ok(charge_type));
-        }
-        assert_eq!(
-            "FREE".parse::<ChargeType>().unwrap_err().to_string(),
-            "unknown charge type \"FREE\": write BANDWIDTH_POSTPAID_BY_HOUR, \
-             TRAFFIC_POSTPAID_BY_HOUR or BANDWIDTH_PACKAGE"
-        );
-    }
 }

@@ -43,6 +43,28 @@ impl Intervals {
         }
     }
 
+    /// The set without these addresses, which are ascending and need not be in it.
+    pub(super) fn without(self, ascending: &[Ipv4Addr]) -> Intervals {
+        let mut gone = ascending.iter().map(|address| address.to_bits()).peekable();
+        let mut left = Vec::new();
+        for (mut first, last) in self.0 {
+            while gone.next_if(|address| *address < first).is_some() {}
+            let mut open = true;
+            while let Some(address) = gone.next_if(|address| *address <= last) {
+                if first < address {
+                    left.push((first, address - 1));
+                }
+                // An address that comes twice finds the interval after it.
+                first = first.max(address.saturating_add(1));
+                open = address < last;
+            }
+            if open {
+                left.push((first, last));
+            }
+        }
+        Intervals(left.into_iter().collect())
+    }
+
     /// Every address, ascending.
     pub(super) fn iter(&self) -> impl Iterator<Item = Ipv4Addr> + '_ {
         self.0.iter().flat_map(|(&first, &last)| first..=last).map(Ipv4Addr::from_bits)
@@ -78,6 +100,18 @@ mod tests {
                 let (low, high) = (Ipv4Addr::from_bits(bits / 2), Ipv4Addr::from_bits(bits));
                 prop_assert_eq!(intervals.count_within(low, high), set.range(low..=high).count() as u64);
             }
+            let used: Vec<_> = set.iter().copied().collect();
+            let whole = || {
+                let mut whole = Intervals::default();
+                whole.insert_range(Ipv4Addr::from_bits(0), Ipv4Addr::from_bits(12));
+                whole.insert_range(Ipv4Addr::from_bits(u32::MAX - 3), Ipv4Addr::from_bits(u32::MAX));
+                whole
+            };
+            let mut one_by_one = whole();
+            used.iter().for_each(|address| one_by_one.remove(*address));
+            let twice: Vec<_> = used.iter().flat_map(|address| [*address; 2]).collect();
+            prop_assert_eq!(whole().without(&used), one_by_one.clone());
+            prop_assert_eq!(whole().without(&twice), one_by_one);
             let starts: Vec<_> = intervals.0.iter().collect();
             prop_assert!(starts.windows(2).all(|pair| *pair[0].1 + 1 < *pair[1].0), "touching intervals");
         }

@@ -1,11 +1,13 @@
 //! The committed state: every instance, every EIP, and who holds which public address.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::stock::Stock;
 use super::{
-    AccountId, Association, Change, Eip, EipId, Fact, Holder, Instance, InstanceId, Pool, RangeTotals, Refusal, Time,
+    AccountId, Association, Billing, Change, ClientToken, Daily, Eip, EipId, Fact, Holder, Instance, InstanceId,
+    Member, Package, PackageId, Policy, Pool, PoolState, Prefix, RangeTotals, Refusal, Standing, Time, UsedToken,
     VpcId,
 };
 
@@ -20,6 +22,20 @@ pub struct Ledger {
     pub(super) by_name: BTreeMap<(AccountId, String), InstanceId>,
     /// The bound EIP of each instance that has one.
     pub(super) eip_of: BTreeMap<InstanceId, EipId>,
+    /// How many EIPs each account has that has any.
+    pub(super) eip_counts: BTreeMap<AccountId, u32>,
+    pub(super) packages: BTreeMap<PackageId, Package>,
+    /// Who shares each package that is shared.
+    pub(super) members: BTreeMap<PackageId, BTreeSet<Member>>,
+    /// Instances that expire or leave the recycle bin, by when they do.
+    pub(super) due: BTreeSet<(Time, InstanceId)>,
+    /// The last day an account did something, and how often.
+    pub(super) days: BTreeMap<(AccountId, Daily), (u64, u32)>,
+    pub(super) tokens: BTreeMap<(AccountId, ClientToken), UsedToken>,
+    pub(super) tokens_by_age: BTreeSet<(Time, AccountId, ClientToken)>,
+    pub(super) policy: Policy,
+    /// What was commanded about ranges; the pool is what has come of it.
+    pub(super) standings: BTreeMap<Prefix, Standing>,
 }
 
 impl Ledger {
@@ -32,7 +48,39 @@ impl Ledger {
             by_private: BTreeMap::new(),
             by_name: BTreeMap::new(),
             eip_of: BTreeMap::new(),
+            eip_counts: BTreeMap::new(),
+            packages: BTreeMap::new(),
+            members: BTreeMap::new(),
+            due: BTreeSet::new(),
+            days: BTreeMap::new(),
+            tokens: BTreeMap::new(),
+            tokens_by_age: BTreeSet::new(),
+            policy: Policy::default(),
+            standings: BTreeMap::new(),
         }
+    }
+
+    /// The same under other rules. What was done under the earlier ones stays.
+    #[must_use]
+    pub fn with_policy(mut self, policy: Policy) -> Self {
+        self.set_policy(policy);
+        self
+    }
+
+    /// Other rules from now on. What was done under the earlier ones stays.
+    pub fn set_policy(&mut self, policy: Policy) {
+        self.policy = policy;
+        self.due = self.all_due();
+    }
+
+    /// The rules in force.
+    pub fn policy(&self) -> &Policy {
+        &self.policy
+    }
+
+    pub(super) fn all_due(&self) -> BTreeSet<(Time, InstanceId)> {
+        let due = self.instances.values().filter_map(|instance| Some((self.due_of(instance)?, instance.id.clone())));
+        due.collect()
     }
 
     /// Makes the facts of a change true. It must have been decided against this very state; panics on facts that
@@ -57,7 +105,33 @@ impl Ledger {
                 instance.ordinary = None;
                 instance.last_ordinary = Some(*address);
             }
+            Fact::InstanceMoved { instance, state, owed, at } => self.alter_instance(instance, |instance| {
+                instance.state = *state;
+                instance.owed = *owed;
+                instance.since = *at;
+            }),
+            Fact::InstanceRenewed { instance, until } => {
+                self.alter_instance(instance, |instance| instance.billing = Billing::Prepaid { until: *until });
+            }
+            Fact::InstanceTerms { instance, bandwidth_mbps, charge_type, package } => {
+                let member = Member::Instance(instance.clone());
+                let instance = self.known_instance(instance);
+                instance.bandwidth_mbps = *bandwidth_mbps;
+                instance.charge_type = *charge_type;
+                let former = std::mem::replace(&mut instance.package, package.clone());
+                self.change_package(member, former, package.clone());
+            }
+            Fact::OrdinaryConverted { instance, eip } => {
+                self.known_instance(instance).ordinary = None;
+                self.stock.hand_over(eip.address);
+                self.insert_eip(eip.clone());
+            }
             Fact::EipAllocated(eip) => self.insert_eip(eip.clone()),
+            Fact::EipChanged { eip, terms } => {
+                let member = Member::Eip(eip.clone());
+                let former = std::mem::replace(&mut self.known_eip(eip).terms, terms.clone());
+                self.change_package(member, former.package, terms.package.clone());
+            }
             Fact::EipBound { eip, instance } => {
                 self.known_eip(eip).bound_to = Some(instance.clone());
                 self.eip_of.insert(instance.clone(), eip.clone());
@@ -68,14 +142,43 @@ impl Ledger {
             }
             Fact::EipReleased { eip, address, at } => {
                 self.stock.release(*address, *at);
-                self.eips.remove(eip);
+                self.remove_eip(eip);
             }
+            Fact::PackageCreated(package) => drop(self.packages.insert(package.id.clone(), package.clone())),
+            Fact::PackageDeleted { package } => drop(self.packages.remove(package)),
+            Fact::DayCounted(counted) => {
+                let key = (counted.account.clone(), counted.what);
+                self.days.insert(key, (counted.day, counted.count));
+            }
+            Fact::TokenUsed(used) => {
+                self.forget_token(&used.account, &used.token);
+                self.tokens_by_age.insert((used.at, used.account.clone(), used.token.clone()));
+                self.tokens.insert((used.account.clone(), used.token.clone()), used.clone());
+            }
+            Fact::TokenForgotten { account, token } => self.forget_token(account, token),
             Fact::DuplicateMarked { address } => self.stock.mark_duplicate(*address),
             Fact::DuplicateCleared { address } => self.stock.clear_duplicate(*address),
+            Fact::AddressFenced { address, fence } => self.stock.fence(*address, fence.clone()),
+            Fact::AddressUnfenced { address } => self.stock.unfence(*address),
+            Fact::PoolAdded { range } => {
+                let insert = |pool: &mut Pool| pool.insert(range.clone());
+                self.apply_standing(range.prefix(), Some(Standing::Added), insert);
+            }
+            Fact::PoolDrained { prefix, standing } => {
+                let drain = |pool: &mut Pool| pool.set_state(*prefix, PoolState::Draining);
+                self.apply_standing(*prefix, Some(*standing), drain);
+            }
+            Fact::PoolResumed { prefix, standing } => {
+                let resume = |pool: &mut Pool| pool.set_state(*prefix, PoolState::Serving);
+                self.apply_standing(*prefix, *standing, resume);
+            }
+            Fact::PoolRemoved { prefix, standing } => {
+                self.apply_standing(*prefix, *standing, |pool| pool.remove(*prefix));
+            }
         }
     }
 
-    pub(super) fn insert_instance(&mut self, instance: Instance) {
+    fn insert_instance(&mut self, instance: Instance) {
         let id = &instance.id;
         if let Some(address) = instance.ordinary {
             self.stock.hold(address, Holder::Ordinary(id.clone()));
@@ -84,23 +187,71 @@ impl Ledger {
             self.by_name.insert((instance.account.clone(), name.clone()), id.clone());
         }
         self.by_private.insert((instance.private, instance.vpc.clone()), id.clone());
+        self.due.extend(self.due_of(&instance).map(|at| (at, id.clone())));
+        self.change_package(Member::Instance(id.clone()), None, instance.package.clone());
+        let id = &instance.id;
         self.instances.insert(id.clone(), instance);
     }
 
     fn remove_instance(&mut self, id: &InstanceId) {
         let instance = self.instances.remove(id).expect("a terminated instance was created before");
-        self.by_private.remove(&(instance.private, instance.vpc));
+        self.by_private.remove(&(instance.private, instance.vpc.clone()));
+        if let Some(at) = self.due_of(&instance) {
+            self.due.remove(&(at, id.clone()));
+        }
+        self.change_package(Member::Instance(id.clone()), instance.package, None);
         if let Some(name) = instance.name {
             self.by_name.remove(&(instance.account, name));
         }
     }
 
-    pub(super) fn insert_eip(&mut self, eip: Eip) {
+    fn insert_eip(&mut self, eip: Eip) {
         self.stock.hold(eip.address, Holder::Eip(eip.id.clone()));
         if let Some(instance) = &eip.bound_to {
             self.eip_of.insert(instance.clone(), eip.id.clone());
         }
+        *self.eip_counts.entry(eip.account.clone()).or_default() += 1;
+        self.change_package(Member::Eip(eip.id.clone()), None, eip.terms.package.clone());
         self.eips.insert(eip.id.clone(), eip);
+    }
+
+    fn remove_eip(&mut self, id: &EipId) {
+        let eip = self.eips.remove(id).expect("a released EIP was allocated before");
+        match self.eip_counts.get_mut(&eip.account) {
+            Some(count) if *count > 1 => *count -= 1,
+            _ => drop(self.eip_counts.remove(&eip.account)),
+        }
+        self.change_package(Member::Eip(eip.id), eip.terms.package, None);
+    }
+
+    /// Changes what decides when the instance is due.
+    fn alter_instance(&mut self, id: &InstanceId, alter: impl FnOnce(&mut Instance)) {
+        let due = |ledger: &Ledger| Some((ledger.due_of(ledger.instances.get(id)?)?, id.clone()));
+        if let Some(earlier) = due(self) {
+            self.due.remove(&earlier);
+        }
+        alter(self.known_instance(id));
+        self.due.extend(due(self));
+    }
+
+    fn change_package(&mut self, member: Member, former: Option<PackageId>, present: Option<PackageId>) {
+        if let Some(former) = former
+            && let Some(members) = self.members.get_mut(&former)
+        {
+            members.remove(&member);
+            if members.is_empty() {
+                self.members.remove(&former);
+            }
+        }
+        if let Some(present) = present {
+            self.members.entry(present).or_default().insert(member);
+        }
+    }
+
+    fn forget_token(&mut self, account: &AccountId, token: &ClientToken) {
+        if let Some(used) = self.tokens.remove(&(account.clone(), token.clone())) {
+            self.tokens_by_age.remove(&(used.at, used.account, used.token));
+        }
     }
 
     fn known_instance(&mut self, id: &InstanceId) -> &mut Instance {
@@ -114,6 +265,11 @@ impl Ledger {
     /// The pool in use.
     pub fn pool(&self) -> &Pool {
         self.stock.pool()
+    }
+
+    /// Makes released addresses rest for so long from now on, those that rest already included.
+    pub fn set_cool_down(&mut self, cool_down: Duration) {
+        self.stock.set_cool_down(cool_down);
     }
 
     /// Every instance, by id.
@@ -156,6 +312,25 @@ impl Ledger {
         self.instances.values().filter_map(|instance| self.association(instance))
     }
 
+    /// Every public address in use with its instance, by address.
+    pub fn pairs(&self) -> impl Iterator<Item = (Ipv4Addr, &Instance)> {
+        let serves = |holder: &Holder| match holder {
+            Holder::Ordinary(instance) => self.instances.get(instance),
+            Holder::Eip(eip) => self.instances.get(self.eips.get(eip)?.bound_to.as_ref()?),
+        };
+        self.stock.held().iter().filter_map(move |(address, holder)| Some((*address, serves(holder)?)))
+    }
+
+    /// Every instance with its public address, fenced or not, by id, in one walk.
+    pub fn instances_with_public(&self) -> impl Iterator<Item = (&Instance, Option<Ipv4Addr>)> {
+        let mut bound = self.eip_of.iter().peekable();
+        self.instances.values().map(move |instance| {
+            while bound.next_if(|(id, _)| **id < instance.id).is_some() {}
+            let eip = bound.next_if(|(id, _)| **id == instance.id).and_then(|(_, eip)| self.eips.get(eip));
+            (instance, eip.map(|eip| eip.address).or(instance.ordinary))
+        })
+    }
+
     /// How many associations there are.
     pub fn association_count(&self) -> usize {
         // Held addresses are ordinary ones, each an association, and EIPs, of which only the bound ones are.
@@ -165,6 +340,20 @@ impl Ledger {
     /// The association of an instance, if it has a public address.
     pub fn association_of(&self, instance: &InstanceId) -> Option<Association> {
         self.association(self.instances.get(instance)?)
+    }
+
+    /// The public address in effect for an instance: that of its association, unless it is fenced.
+    pub fn public_in_effect(&self, instance: &InstanceId) -> Option<Ipv4Addr> {
+        let public = self.association_of(instance)?.public;
+        self.fence(public).is_none().then_some(public)
+    }
+
+    /// The instance a public address is associated with.
+    pub fn served_by(&self, address: Ipv4Addr) -> Option<&Instance> {
+        match self.holder(address)? {
+            Holder::Ordinary(instance) => self.instances.get(instance),
+            Holder::Eip(eip) => self.instances.get(self.eips.get(eip)?.bound_to.as_ref()?),
+        }
     }
 
     fn association(&self, instance: &Instance) -> Option<Association> {
@@ -193,6 +382,11 @@ impl Ledger {
     pub fn held_outside_pool(&self) -> impl Iterator<Item = (Ipv4Addr, &Holder)> {
         let held = self.stock.held().iter().map(|(address, holder)| (*address, holder));
         held.filter(|(address, _)| !self.pool().is_member(*address))
+    }
+
+    /// How many [`Ledger::held_outside_pool`] there are.
+    pub fn held_outside_pool_count(&self) -> usize {
+        self.stock.held_outside()
     }
 
     /// The account's instance with this id, name or private address. An id wins over a name. With `vpc`, only that

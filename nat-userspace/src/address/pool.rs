@@ -33,12 +33,23 @@ pub struct PoolDefinition {
     pub kind: PoolKind,
 }
 
+/// Whether a range hands out addresses.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum PoolState {
+    /// It does.
+    #[default]
+    Serving,
+    /// It does no more; what is held stays held.
+    Draining,
+}
+
 /// One range of a pool.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PoolRange {
     prefix: Prefix,
     kind: PoolKind,
     withheld: BTreeSet<Ipv4Addr>,
+    state: PoolState,
 }
 
 impl PoolRange {
@@ -53,7 +64,7 @@ impl PoolRange {
             }
         }
         withheld.retain(|address| prefix.contains(*address));
-        Self { prefix, kind, withheld }
+        Self { prefix, kind, withheld, state: PoolState::Serving }
     }
 
     /// The range itself.
@@ -64,6 +75,11 @@ impl PoolRange {
     /// How it is reached.
     pub fn kind(&self) -> &PoolKind {
         &self.kind
+    }
+
+    /// Whether it hands out addresses.
+    pub fn state(&self) -> PoolState {
+        self.state
     }
 
     /// The addresses in it that are never handed out, ascending.
@@ -87,6 +103,9 @@ impl PoolRange {
 pub struct Pool {
     /// Ascending and disjoint.
     ranges: Vec<PoolRange>,
+    /// Ranges the configuration has, in use or not.
+    configured: BTreeSet<Prefix>,
+    excluded: Vec<Ipv4Addr>,
     cool_down: Duration,
 }
 
@@ -111,7 +130,52 @@ impl Pool {
                 return Err(PoolError::Overlap { first, second });
             }
         }
-        Ok(Self { ranges, cool_down })
+        let configured = ranges.iter().map(|range| range.prefix).collect();
+        Ok(Self { ranges, configured, excluded: excluded.to_vec(), cool_down })
+    }
+
+    /// The range that could be added, or why it cannot. [`Pool::insert`] adds it.
+    pub fn addition(&self, definition: PoolDefinition, reserved: ReservedRanges) -> Result<PoolRange, PoolError> {
+        check_definition(&definition, reserved)?;
+        let range = PoolRange::new(definition, &self.excluded);
+        let pool = range.prefix;
+        let in_the_way = self.ranges.iter().map(|range| range.prefix).find(|other| other.overlaps(pool));
+        if let Some(other) = in_the_way {
+            let (first, second) = (other.min(pool), other.max(pool));
+            return Err(PoolError::Overlap { first, second });
+        }
+        if range.members() == 0 {
+            return Err(PoolError::NoMembers { pool });
+        }
+        Ok(range)
+    }
+
+    /// Adds a range that [`Pool::addition`] has made for this very pool.
+    pub fn insert(&mut self, range: PoolRange) {
+        let at = self.ranges.partition_point(|other| other.prefix < range.prefix);
+        self.ranges.insert(at, range);
+    }
+
+    /// Takes a range out; no effect where it is not there.
+    pub fn remove(&mut self, prefix: Prefix) {
+        self.ranges.retain(|range| range.prefix != prefix);
+    }
+
+    /// Lets a range hand out addresses, or no more; no effect where it is not there.
+    pub fn set_state(&mut self, prefix: Prefix, state: PoolState) {
+        for range in self.ranges.iter_mut().filter(|range| range.prefix == prefix) {
+            range.state = state;
+        }
+    }
+
+    /// The range of just this prefix.
+    pub fn find(&self, prefix: Prefix) -> Option<&PoolRange> {
+        self.ranges.iter().find(|range| range.prefix == prefix)
+    }
+
+    /// Whether the configuration has this range, whatever was commanded since.
+    pub fn is_configured(&self, prefix: Prefix) -> bool {
+        self.configured.contains(&prefix)
     }
 
     /// The ranges, ascending.
@@ -119,9 +183,19 @@ impl Pool {
         &self.ranges
     }
 
+    /// The ranges' prefixes, ascending.
+    pub fn prefixes(&self) -> Vec<Prefix> {
+        self.ranges.iter().map(|range| range.prefix).collect()
+    }
+
     /// How long a released address rests.
     pub fn cool_down(&self) -> Duration {
         self.cool_down
+    }
+
+    /// Makes released addresses rest for so long, those that rest already included.
+    pub fn set_cool_down(&mut self, cool_down: Duration) {
+        self.cool_down = cool_down;
     }
 
     /// The range the address lies in, member or not.
@@ -131,9 +205,15 @@ impl Pool {
         candidate.prefix.contains(address).then_some(candidate)
     }
 
-    /// Whether the address may be handed out at all.
+    /// Whether the address is one that a range can hand out, now or when it drains no more.
     pub fn is_member(&self, address: Ipv4Addr) -> bool {
         self.range_of(address).is_some_and(|range| range.is_member(address))
+    }
+
+    /// Whether the address is a member of a range that hands out addresses.
+    pub fn offers(&self, address: Ipv4Addr) -> bool {
+        let offers = |range: &PoolRange| range.state == PoolState::Serving && range.is_member(address);
+        self.range_of(address).is_some_and(offers)
     }
 
     /// How many addresses can be handed out.
@@ -141,10 +221,10 @@ impl Pool {
         self.ranges.iter().map(PoolRange::members).sum()
     }
 
-    /// Every member, as intervals: a /8 is one of them.
-    pub(super) fn member_intervals(&self) -> Intervals {
+    /// Every address that [`Pool::offers`], as intervals: a /8 is one of them.
+    pub(super) fn offered_intervals(&self) -> Intervals {
         let mut members = Intervals::default();
-        for range in &self.ranges {
+        for range in self.ranges.iter().filter(|range| range.state == PoolState::Serving) {
             members.insert_range(range.prefix.first(), range.prefix.last());
             for address in range.withheld() {
                 members.remove(address);
@@ -202,6 +282,11 @@ pub enum PoolError {
         /// The uplink's network.
         connected: Prefix,
     },
+    /// Nothing in the range could ever be handed out.
+    NoMembers {
+        /// The range refused.
+        pool: Prefix,
+    },
 }
 
 impl fmt::Display for PoolError {
@@ -223,6 +308,9 @@ impl fmt::Display for PoolError {
             }
             PoolError::NotOnLink { pool, connected } => {
                 write!(f, "on-link pool {pool} is not inside the uplink's network {connected}; split it or route it")
+            }
+            PoolError::NoMembers { pool } => {
+                write!(f, "pool {pool} has no address to hand out: all are excluded or the gateway's own")
             }
         }
     }

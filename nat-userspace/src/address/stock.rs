@@ -3,9 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use super::intervals::Intervals;
-use super::{EipId, Exclusion, InstanceId, Pool, PoolRange, Prefix, Refusal, Time};
+use super::{EipId, Exclusion, Fence, InstanceId, Pool, PoolRange, PoolState, Prefix, Refusal, Time};
 
 /// Who holds a public address.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,7 +26,7 @@ impl fmt::Display for Holder {
     }
 }
 
-/// How the members of one range are used. `held + cooling + free + duplicates` is `members`.
+/// How the members of one range are used. `held + cooling + free + set_aside` is `members`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct RangeTotals {
     /// The range.
@@ -38,8 +39,8 @@ pub struct RangeTotals {
     pub cooling: u64,
     /// Free now.
     pub free: u64,
-    /// Not held, and set aside because another host answers for them.
-    pub duplicates: u64,
+    /// Not held and not handed out: another host answers for them, they are fenced, or their range drains.
+    pub set_aside: u64,
 }
 
 /// Every address the gateway has ever dealt with, by what may be done with it. Nothing is kept for an address never
@@ -48,28 +49,83 @@ pub struct RangeTotals {
 pub(super) struct Stock {
     pool: Pool,
     held: BTreeMap<Ipv4Addr, Holder>,
-    /// Members never used and not marked.
+    /// How many of them are no members of the pool.
+    held_outside: usize,
+    /// Addresses never used that may be handed out.
     fresh: Intervals,
     /// When each address that was used and is not held now was given up, in the pool or not: a pool that shrinks and
     /// grows again must still know who rests.
     released: BTreeMap<Ipv4Addr, Time>,
-    /// The part of `released` that may be handed out, longest released first: members, not marked.
+    /// The part of `released` that may be handed out, longest released first.
     queue: BTreeSet<(Time, Ipv4Addr)>,
     /// Another host on the link answers for these.
     duplicates: BTreeSet<Ipv4Addr>,
+    /// Not to be handed out, nor in effect while held, until an operator says otherwise; in a pool or not.
+    fences: BTreeMap<Ipv4Addr, Fence>,
 }
 
 impl Stock {
     pub(super) fn new(pool: Pool) -> Self {
-        let fresh = pool.member_intervals();
+        let fresh = pool.offered_intervals();
         Self {
             pool,
             held: BTreeMap::new(),
+            held_outside: 0,
             fresh,
             released: BTreeMap::new(),
             queue: BTreeSet::new(),
             duplicates: BTreeSet::new(),
+            fences: BTreeMap::new(),
         }
+    }
+
+    /// A stock in which this is so. The lists are ascending, and no address is both held and released.
+    pub(super) fn restored(
+        pool: Pool,
+        held: Vec<(Ipv4Addr, Holder)>,
+        released: Vec<(Ipv4Addr, Time)>,
+        duplicates: BTreeSet<Ipv4Addr>,
+        fences: BTreeMap<Ipv4Addr, Fence>,
+    ) -> Self {
+        let mut stock = Self {
+            held: held.into_iter().collect(),
+            released: released.into_iter().collect(),
+            duplicates,
+            fences,
+            ..Self::new(pool)
+        };
+        stock.sort_out();
+        stock
+    }
+
+    /// Changes the ranges.
+    pub(super) fn change_pool(&mut self, change: impl FnOnce(&mut Pool)) {
+        change(&mut self.pool);
+        self.sort_out();
+    }
+
+    /// Works out anew what may be handed out, by walking every address that was ever used.
+    fn sort_out(&mut self) {
+        let mut used: Vec<Ipv4Addr> = self.held.keys().chain(self.released.keys()).copied().collect();
+        used.extend(self.duplicates.iter().chain(self.fences.keys()));
+        used.sort();
+        let offered = self.released.iter().filter(|(address, _)| self.may_be_offered(**address));
+        self.queue = offered.map(|(address, at)| (*at, *address)).collect();
+        self.fresh = self.pool.offered_intervals().without(&used);
+        self.held_outside = self.held.keys().filter(|address| !self.pool.is_member(**address)).count();
+    }
+
+    /// Whether the address may be handed out when nobody holds it and it does not rest.
+    fn may_be_offered(&self, address: Ipv4Addr) -> bool {
+        self.pool.offers(address) && !self.is_set_aside(address)
+    }
+
+    fn is_set_aside(&self, address: Ipv4Addr) -> bool {
+        self.duplicates.contains(&address) || self.fences.contains_key(&address)
+    }
+
+    pub(super) fn set_cool_down(&mut self, cool_down: Duration) {
+        self.pool.set_cool_down(cool_down);
     }
 
     pub(super) fn pool(&self) -> &Pool {
@@ -84,12 +140,20 @@ impl Stock {
         &self.held
     }
 
+    pub(super) fn held_outside(&self) -> usize {
+        self.held_outside
+    }
+
     pub(super) fn released(&self) -> &BTreeMap<Ipv4Addr, Time> {
         &self.released
     }
 
     pub(super) fn duplicates(&self) -> &BTreeSet<Ipv4Addr> {
         &self.duplicates
+    }
+
+    pub(super) fn fences(&self) -> &BTreeMap<Ipv4Addr, Fence> {
+        &self.fences
     }
 
     /// The address released longest ago, those never used first and in ascending order, and never `except`.
@@ -112,8 +176,14 @@ impl Stock {
         if self.held.contains_key(&address) {
             return Err(Refusal::AddressTaken { address });
         }
+        if self.fences.contains_key(&address) {
+            return Err(Refusal::Excluded { address, reason: Exclusion::Fenced });
+        }
         if self.duplicates.contains(&address) {
             return Err(Refusal::Excluded { address, reason: Exclusion::Duplicate });
+        }
+        if range.state() == PoolState::Draining {
+            return Err(Refusal::Excluded { address, reason: Exclusion::Draining });
         }
         match self.released.get(&address).map(|at| self.rests_until(*at)) {
             Some(until) if until > now => Err(Refusal::CoolingDown { address, until }),
@@ -136,16 +206,23 @@ impl Stock {
             }
             None => self.fresh.remove(address),
         }
+        self.held_outside += usize::from(!self.pool.is_member(address));
         let earlier = self.held.insert(address, holder);
         assert!(earlier.is_none(), "an address is handed out only while nobody holds it");
     }
 
-    /// The address, held or unknown until now, begins to rest.
+    /// The address, held until now, is about to be held by another, without a moment in between.
+    pub(super) fn hand_over(&mut self, address: Ipv4Addr) {
+        self.held.remove(&address).expect("only an address that is held is handed over");
+        self.held_outside -= usize::from(!self.pool.is_member(address));
+    }
+
+    /// The address, held until now, begins to rest.
     pub(super) fn release(&mut self, address: Ipv4Addr, at: Time) {
-        self.held.remove(&address);
-        self.fresh.remove(address);
+        self.held.remove(&address).expect("only an address that is held is given up");
+        self.held_outside -= usize::from(!self.pool.is_member(address));
         self.released.insert(address, at);
-        if self.pool.is_member(address) && !self.duplicates.contains(&address) {
+        if self.may_be_offered(address) {
             self.queue.insert((at, address));
         }
     }
@@ -153,6 +230,30 @@ impl Stock {
     /// Sets the address aside; a holder keeps it.
     pub(super) fn mark_duplicate(&mut self, address: Ipv4Addr) {
         self.duplicates.insert(address);
+        self.withdraw(address);
+    }
+
+    /// Undoes [`Stock::mark_duplicate`].
+    pub(super) fn clear_duplicate(&mut self, address: Ipv4Addr) {
+        if self.duplicates.remove(&address) {
+            self.offer(address);
+        }
+    }
+
+    /// Sets the address aside; a holder keeps it, and it is not in effect.
+    pub(super) fn fence(&mut self, address: Ipv4Addr, fence: Fence) {
+        self.fences.insert(address, fence);
+        self.withdraw(address);
+    }
+
+    /// Undoes [`Stock::fence`].
+    pub(super) fn unfence(&mut self, address: Ipv4Addr) {
+        if self.fences.remove(&address).is_some() {
+            self.offer(address);
+        }
+    }
+
+    fn withdraw(&mut self, address: Ipv4Addr) {
         match self.released.get(&address) {
             Some(at) => {
                 self.queue.remove(&(*at, address));
@@ -161,10 +262,9 @@ impl Stock {
         }
     }
 
-    /// Undoes [`Stock::mark_duplicate`].
-    pub(super) fn clear_duplicate(&mut self, address: Ipv4Addr) {
-        let was_marked = self.duplicates.remove(&address);
-        if !was_marked || !self.pool.is_member(address) || self.held.contains_key(&address) {
+    /// Undoes [`Stock::withdraw`], where nothing else stands against it.
+    fn offer(&mut self, address: Ipv4Addr) {
+        if !self.may_be_offered(address) || self.held.contains_key(&address) {
             return;
         }
         match self.released.get(&address) {
@@ -182,19 +282,24 @@ impl Stock {
         let count = |addresses: &mut dyn Iterator<Item = Ipv4Addr>| {
             addresses.filter(|address| range.is_member(*address)).count() as u64
         };
-        let set_aside = |address: &Ipv4Addr| self.duplicates.contains(address);
-        let offered = || self.released.range(within.clone()).filter(|(address, _)| !set_aside(address));
+        let held = count(&mut self.held.range(within.clone()).map(|(address, _)| *address));
+        let members = range.members();
+        if range.state() == PoolState::Draining {
+            return RangeTotals { prefix, members, held, cooling: 0, free: 0, set_aside: members - held };
+        }
+        let offered = || self.released.range(within.clone()).filter(|(address, _)| !self.is_set_aside(**address));
         let is_resting = |at: Time| self.rests_until(at) > now;
         let rested = count(&mut offered().filter(|(_, at)| !is_resting(**at)).map(|(address, _)| *address));
-        let mut unheld =
-            self.duplicates.range(within.clone()).copied().filter(|address| !self.held.contains_key(address));
+        let fenced = self.fences.range(within.clone()).map(|(address, _)| *address);
+        let others = self.duplicates.range(within.clone()).filter(|address| !self.fences.contains_key(*address));
+        let mut set_aside = fenced.chain(others.copied()).filter(|address| !self.held.contains_key(address));
         RangeTotals {
             prefix,
-            members: range.members(),
-            held: count(&mut self.held.range(within.clone()).map(|(address, _)| *address)),
+            members,
+            held,
             cooling: count(&mut offered().filter(|(_, at)| is_resting(**at)).map(|(address, _)| *address)),
             free: rested + self.fresh.count_within(prefix.first(), prefix.last()),
-            duplicates: count(&mut unheld),
+            set_aside: count(&mut set_aside),
         }
     }
 

@@ -17,6 +17,8 @@ use crate::config::Config;
 pub struct Listener {
     pub(super) socket: UnixListener,
     path: PathBuf,
+    /// Pairs that an import may have.
+    pub(super) most_pairs: usize,
     /// Device and inode: a file that another daemon put in its place is not ours to remove.
     identity: (u64, u64),
 }
@@ -42,7 +44,8 @@ impl Listener {
         let _ = fs::remove_dir_all(&private);
         let socket = bound.with_context(|| format!("cannot make the socket {}", path.display()))?;
         let made = fs::symlink_metadata(path)?;
-        Ok(Listener { socket, path: path.clone(), identity: (made.dev(), made.ino()) })
+        let most_pairs = config.max_pairs as usize;
+        Ok(Listener { socket, path: path.clone(), most_pairs, identity: (made.dev(), made.ino()) })
     }
 
     /// Where it is.

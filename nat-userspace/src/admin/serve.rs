@@ -10,14 +10,16 @@ use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
 use tracing::{debug, info, warn};
 
-use crate::gateway::Handle;
+use crate::gateway::{GatewayError, Handle, Operations};
 
-use super::Listener;
-use super::answer::answer;
+use super::answer::{Answer, answer};
+use super::events::PATIENCE;
+use super::import::Imports;
 use super::wire::{Complaint, LONGEST_REQUEST, Reply, Request};
+use super::{Listener, events, past};
 
 /// A connection on which nothing moves for so long is closed.
-const IDLE: Duration = Duration::from_secs(60);
+pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// How long the end waits for replies to be taken.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed, as when file descriptors have run out.
@@ -39,7 +41,7 @@ impl Listener {
         let socket = UnixListener::from_std(socket).context("cannot watch the admin socket")?;
         let (closing, closed) = watch::channel(false);
         let (alive, conversations) = mpsc::channel(1);
-        tokio::spawn(accept(socket, handle, closed, alive));
+        tokio::spawn(accept(socket, handle, Imports::new(self.most_pairs), closed, alive));
         Ok(Server { closing, conversations, listener: self })
     }
 }
@@ -55,7 +57,13 @@ impl Server {
     }
 }
 
-async fn accept(socket: UnixListener, handle: Handle, mut closed: watch::Receiver<bool>, alive: mpsc::Sender<()>) {
+async fn accept(
+    socket: UnixListener,
+    handle: Handle,
+    imports: Imports,
+    mut closed: watch::Receiver<bool>,
+    alive: mpsc::Sender<()>,
+) {
     loop {
         let accepted = tokio::select! {
             accepted = socket.accept() => accepted,
@@ -63,9 +71,9 @@ async fn accept(socket: UnixListener, handle: Handle, mut closed: watch::Receive
         };
         match accepted {
             Ok((stream, _)) => {
-                let (handle, closed, alive) = (handle.clone(), closed.clone(), alive.clone());
+                let (handle, imports, closed, alive) = (handle.clone(), imports.clone(), closed.clone(), alive.clone());
                 tokio::spawn(async move {
-                    if let Err(error) = converse(stream, handle, closed).await {
+                    if let Err(error) = converse(stream, handle, imports, closed).await {
                         debug!("a connection to the admin socket ended: {error:#}");
                     }
                     drop(alive);
@@ -79,17 +87,22 @@ async fn accept(socket: UnixListener, handle: Handle, mut closed: watch::Receive
     }
 }
 
-async fn converse(stream: UnixStream, handle: Handle, mut closed: watch::Receiver<bool>) -> Result<()> {
+async fn converse(
+    stream: UnixStream,
+    handle: Handle,
+    imports: Imports,
+    mut closed: watch::Receiver<bool>,
+) -> Result<()> {
     let peer = stream.peer_cred().context("the peer is unknown")?;
     let (uid, pid) = (peer.uid(), peer.pid().unwrap_or_default());
     let (read, mut write) = stream.into_split();
     let mut read = BufReader::new(read);
     loop {
         let line = tokio::select! {
-            line = timeout(IDLE, next_line(&mut read)) => line.context("idle")??,
+            line = timeout(IDLE, next_line(&mut read, LONGEST_REQUEST)) => line.context("idle")??,
             _ = closed.changed() => return Ok(()),
         };
-        let (request, last) = match line {
+        let (request, mut last) = match line {
             Line::Whole(text) => (decode(&text), false),
             Line::TooLong => {
                 let message = format!("a request must not be longer than {LONGEST_REQUEST} bytes");
@@ -100,8 +113,34 @@ async fn converse(stream: UnixStream, handle: Handle, mut closed: watch::Receive
         let reply = match request {
             Ok(request) => {
                 let (name, changes) = (request.name(), request.changes());
-                let reply = handle.ask(move |operations| answer(request, operations)).await.map_err(Complaint::from);
-                let reply = reply.flatten();
+                let reply = match request {
+                    Request::Import(import) => {
+                        let imported = tokio::select! {
+                            imported = imports.serve(import, &mut read, &mut write, &handle) => imported?,
+                            _ = closed.changed() => return Ok(()),
+                        };
+                        // Pairs that nobody will read may still be under way.
+                        last = imported.is_err();
+                        imported.map(Answer::Imported)
+                    }
+                    Request::History { account, of, at } => {
+                        past::history(account, of, at, &handle).await.map(Answer::History)
+                    }
+                    Request::HistoryPrune { before } => past::prune(before, &handle).await.map(Answer::Pruned),
+                    Request::Events { since, follow } => {
+                        let told = tokio::select! {
+                            told = events::serve(since, follow, &mut read, &mut write, &handle, PATIENCE) => told?,
+                            _ = closed.changed() => Err(GatewayError::Stopping.into()),
+                        };
+                        last = told.is_err();
+                        told.map(Answer::EventsEnd)
+                    }
+                    request => {
+                        let work = move |operations: &mut dyn Operations| answer(request, operations);
+                        let answered = if changes { handle.change(work).await } else { handle.ask(work).await };
+                        answered.map_err(Complaint::from).flatten()
+                    }
+                };
                 match &reply {
                     Err(complaint) => info!(uid, pid, code = complaint.code, "{name} failed: {}", complaint.message),
                     Ok(_) if changes => info!(uid, pid, "{name}"),
@@ -118,19 +157,20 @@ async fn converse(stream: UnixStream, handle: Handle, mut closed: watch::Receive
     }
 }
 
-enum Line {
+pub(super) enum Line {
     Whole(Vec<u8>),
     TooLong,
     /// Also where a line stops in the middle: half a request is none.
     End,
 }
 
-async fn next_line(read: &mut (impl AsyncBufRead + Unpin)) -> Result<Line> {
+/// The next line of at most `longest` bytes.
+pub(super) async fn next_line(read: &mut (impl AsyncBufRead + Unpin), longest: usize) -> Result<Line> {
     let mut line = Vec::new();
-    read.take(LONGEST_REQUEST as u64 + 1).read_until(b'\n', &mut line).await?;
+    read.take(longest as u64 + 1).read_until(b'\n', &mut line).await?;
     Ok(match line.last() {
         Some(b'\n') => Line::Whole(line),
-        _ if line.len() > LONGEST_REQUEST => Line::TooLong,
+        _ if line.len() > longest => Line::TooLong,
         _ => Line::End,
     })
 }
@@ -140,11 +180,14 @@ fn decode(text: &[u8]) -> Result<Request, Complaint> {
 }
 
 fn encode(reply: Result<impl Serialize, Complaint>) -> Vec<u8> {
-    let reply = match reply {
+    encode_line(&match reply {
         Ok(answer) => Reply::Ok(answer),
         Err(complaint) => Reply::Error(complaint),
-    };
-    let mut text = serde_json::to_vec(&reply).expect("rows have string keys only and never fail to serialize");
+    })
+}
+
+pub(super) fn encode_line(reply: &Reply<impl Serialize>) -> Vec<u8> {
+    let mut text = serde_json::to_vec(reply).expect("rows have string keys only and never fail to serialize");
     text.push(b'\n');
     text
 }

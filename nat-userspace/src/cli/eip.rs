@@ -7,7 +7,8 @@ use clap::{Args, Subcommand, ValueEnum};
 use super::Context;
 use super::failure::Failure;
 use super::instance::Selector;
-use super::output::{Shown, fields, or_dash, show, table};
+use super::output::{Shown, bandwidth, fields, or_dash, show, table};
+use crate::address::{ChargeType, ClientToken, PackageId};
 use crate::admin::wire::{Bound, EipRow, EipState, Released, Request, Unbound};
 
 #[derive(Debug, Subcommand)]
@@ -24,6 +25,51 @@ pub(super) enum Command {
         /// A name for people.
         #[arg(long)]
         name: Option<String>,
+
+        /// Public bandwidth in Mbit/s, not enforced yet. [default: 1]
+        #[arg(long, value_name = "MBPS")]
+        bandwidth: Option<u32>,
+
+        /// How the bandwidth is charged. [default: BANDWIDTH_PACKAGE with --package, else TRAFFIC_POSTPAID_BY_HOUR]
+        #[arg(long, value_name = "TYPE")]
+        charge_type: Option<ChargeType>,
+
+        /// The bandwidth package that shares its bandwidth.
+        #[arg(long, value_name = "ID")]
+        package: Option<PackageId>,
+
+        /// Makes it safe to ask again: within 24 hours the same request with the same token allocates no second EIP.
+        #[arg(long, value_name = "TOKEN")]
+        client_token: Option<ClientToken>,
+    },
+    /// Change an EIP's name, bandwidth, charge type, or the marks that keep it from being bound.
+    #[command(
+        after_help = "Examples:\n  eipgate eip modify eip-7f3k2q9x --bandwidth 50\n  eipgate eip modify 198.51.100.7 \
+                      --blocked yes"
+    )]
+    Modify {
+        #[command(flatten)]
+        eip: Eip,
+
+        /// A name for people.
+        #[arg(long)]
+        name: Option<String>,
+
+        /// Public bandwidth in Mbit/s, not enforced yet.
+        #[arg(long, value_name = "MBPS")]
+        bandwidth: Option<u32>,
+
+        /// How the bandwidth is charged.
+        #[arg(long, value_name = "TYPE")]
+        charge_type: Option<ChargeType>,
+
+        /// Whether it is under attack and blackholed.
+        #[arg(long, value_enum)]
+        blocked: Option<YesNo>,
+
+        /// Whether its owner has not paid for it.
+        #[arg(long, value_enum)]
+        arrears: Option<YesNo>,
     },
     /// Let an EIP serve an instance, whose ordinary public IP goes back to the pool in the same moment.
     #[command(
@@ -36,7 +82,8 @@ pub(super) enum Command {
         #[command(flatten)]
         instance: Selector,
     },
-    /// Take an EIP off its instance, which gets a new ordinary public IP when its bandwidth is above 0.
+    /// Take an EIP off its instance, which gets a new ordinary public IP when its bandwidth is above 0 and the configuration
+    /// does not say otherwise.
     #[command(
         after_help = "Examples:\n  eipgate eip unbind eip-7f3k2q9x\n  eipgate eip unbind 198.51.100.7 --reallocate no"
     )]
@@ -44,7 +91,7 @@ pub(super) enum Command {
         #[command(flatten)]
         eip: Eip,
 
-        /// Whether the instance gets a new ordinary public IP. [default: yes when its bandwidth is above 0]
+        /// Whether the instance gets a new ordinary public IP. [default: as configured]
         #[arg(long, value_enum)]
         reallocate: Option<YesNo>,
     },
@@ -77,9 +124,29 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Shown, Failure>
     let Context { client, format, .. } = context;
     let account = context.account.clone();
     match command {
-        Command::Allocate { address, name } => {
-            let request = Request::EipAllocate { account, address, name };
+        Command::Allocate { address, name, bandwidth, charge_type, package, client_token } => {
+            let request = Request::EipAllocate {
+                account,
+                address,
+                name,
+                bandwidth_mbps: bandwidth,
+                charge_type: charge_type.map(|charge_type| charge_type.to_string()),
+                package: package.map(|package| package.to_string()),
+                client_token: client_token.map(|token| token.to_string()),
+            };
             Ok(show(*format, &client.ask(&request)?, allocated))
+        }
+        Command::Modify { eip: Eip { eip }, name, bandwidth, charge_type, blocked, arrears } => {
+            let request = Request::EipModify {
+                account,
+                eip,
+                name,
+                bandwidth_mbps: bandwidth,
+                charge_type: charge_type.map(|charge_type| charge_type.to_string()),
+                blocked: blocked.map(|choice| choice == YesNo::Yes),
+                arrears: arrears.map(|choice| choice == YesNo::Yes),
+            };
+            Ok(show(*format, &client.ask(&request)?, one))
         }
         Command::Bind { eip: Eip { eip }, instance } => {
             let vpc = instance.vpc();
@@ -133,7 +200,7 @@ pub(super) fn list(rows: &[EipRow]) -> String {
             row.id.clone(),
             or_dash(row.name.as_ref()),
             row.address.to_string(),
-            state(row.state).to_owned(),
+            state(row).to_owned(),
             or_dash(row.instance_id.as_ref()),
             or_dash(row.vpc.as_ref()),
             or_dash(row.private_ip),
@@ -153,15 +220,25 @@ pub(super) fn one(row: &EipRow) -> String {
         ("name", or_dash(row.name.as_ref())),
         ("account", row.account.clone()),
         ("address", row.address.to_string()),
-        ("state", state(row.state).to_owned()),
+        ("state", state(row).to_owned()),
         ("instance", instance),
+        ("bandwidth", format!("{} (not enforced)", bandwidth(row.bandwidth_mbps))),
+        ("charge type", row.charge_type.clone()),
+        ("package", or_dash(row.package_id.as_ref())),
         ("created", row.created_at.clone()),
     ])
 }
 
-fn state(state: EipState) -> &'static str {
-    match state {
-        EipState::Bound => "bound",
-        EipState::Unbound => "unbound",
+/// What it is, and what keeps it from being bound.
+fn state(row: &EipRow) -> &'static str {
+    match (row.state, row.blocked, row.arrears) {
+        (EipState::Bound, false, false) => "bound",
+        (EipState::Bound, true, false) => "bound, blocked",
+        (EipState::Bound, false, true) => "bound, in arrears",
+        (EipState::Bound, true, true) => "bound, blocked and in arrears",
+        (EipState::Unbound, false, false) => "unbound",
+        (EipState::Unbound, true, false) => "unbound, blocked",
+        (EipState::Unbound, false, true) => "unbound, in arrears",
+        (EipState::Unbound, true, true) => "unbound, blocked and in arrears",
     }
 }

@@ -31,7 +31,7 @@ impl fmt::Display for Failure {
 impl From<ClientError> for Failure {
     fn from(error: ClientError) -> Self {
         let status = match &error {
-            ClientError::Unreachable { .. } | ClientError::Broken { .. } => 5,
+            ClientError::Unreachable { .. } | ClientError::Broken { .. } | ClientError::CutOff { .. } => 5,
             ClientError::Misunderstood(_) => 1,
             ClientError::Refused(complaint) => match complaint.kind {
                 ComplaintKind::NotFound => 3,
@@ -59,7 +59,7 @@ mod tests {
     fn every_kind_of_refusal_has_its_exit_status() {
         use ComplaintKind::{Conflict, Exhausted, Internal, Invalid, NotFound};
         for (kind, status) in [(NotFound, 3), (Conflict, 4), (Invalid, 1), (Exhausted, 1), (Internal, 1)] {
-            let complaint = Complaint { kind, code: "code".into(), message: "no, because".into() };
+            let complaint = Complaint { kind, code: "code".into(), message: "no, because".into(), pair: None };
             let failure = Failure::from(ClientError::Refused(complaint));
             assert_eq!(failure, Failure { status, sentence: "no, because".into() });
         }

@@ -8,21 +8,24 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::address;
 use super::failure::Failure;
 use super::output::{print, show, table};
 use super::{Context, DEFAULT_BPF_DIR};
 use crate::admin::client::ClientError;
-use crate::admin::wire::{HostRow, Request};
+use crate::admin::wire::{FenceRow, HostRow, Request};
+use crate::dataplane;
 use crate::dataplane::inspect::{self, Maps, Pair, Unbound, VerdictRow};
 
-/// Read the pinned maps themselves, also when the daemon is dead.
+/// Read the pinned maps themselves, also when the daemon is dead, and look after them when it was killed.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:
   eipgate map show
   eipgate map get 198.51.100.7
   eipgate map verify
-  eipgate map counters -o json")]
+  eipgate map counters -o json
+  eipgate map doubt")]
 pub(super) struct Args {
     /// Where the program and its maps are pinned.
     #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_BPF_DIR)]
@@ -50,9 +53,19 @@ pub(super) enum Command {
         #[arg(value_name = "ADDR")]
         address: Option<Ipv4Addr>,
     },
+    /// Have packets ask the kernel for each next hop, as after a clean stop. For a daemon that was killed: nobody follows
+    /// the network until the next one starts, so what it knew of it may become wrong. Does nothing where none was left.
+    Doubt,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    if matches!(args.command, Command::Doubt) {
+        let doubted = Doubted { next_hops: dataplane::doubt(&args.bpf_dir)? };
+        print(&show(context.format, &doubted, |Doubted { next_hops }| {
+            format!("the kernel is asked about every packet from now on; {next_hops} next hops were left as last known")
+        }))?;
+        return Ok(ExitCode::SUCCESS);
+    }
     let maps = inspect::open(&args.bpf_dir)?;
     match args.command {
         Command::Show => {
@@ -63,8 +76,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
             let mut shown = Contents { pairs: maps.pairs()?, without_public_address: maps.unbound()? };
             shown.pairs.retain(|pair| pair.public == address || pair.private == address);
             shown.without_public_address.retain(|instance| instance.private == address);
+            // The maps know no reason; a daemon that is dead cannot tell it.
+            let fences: Vec<FenceRow> = context.client.ask(&Request::FenceList {}).unwrap_or_default();
+            let fence = fences.into_iter().find(|fence| fence.address == address);
             if shown.pairs.is_empty() && shown.without_public_address.is_empty() {
-                let sentence = format!("{address} is in no map: neither bound as a public address nor an instance's");
+                let sentence = match &fence {
+                    Some(fence) => format!("{address} is in no map: {}", address::line(fence)),
+                    None => format!("{address} is in no map: neither bound as a public address nor an instance's"),
+                };
                 return Err(Failure { status: 3, sentence });
             }
             print(&show(context.format, &shown, contents))?;
@@ -81,6 +100,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
             print(&show(context.format, &counters, counters_page))?;
         }
         Command::Verify => return verify(&maps, context),
+        Command::Doubt => {}
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -133,6 +153,12 @@ fn against_ledger(maps: &Maps, hosts: &[HostRow]) -> Result<Vec<String>, Failure
         differences.push(format!("{private} in {vpc} is in the maps and not in the ledger"));
     }
     Ok(differences)
+}
+
+#[derive(Serialize)]
+struct Doubted {
+    /// How many were ready.
+    next_hops: usize,
 }
 
 #[derive(Serialize)]

@@ -1,10 +1,11 @@
 //! Printing: tables without frames for people, JSON for programs.
 
 use std::io::{self, ErrorKind, Write as _};
+use std::iter::repeat_n;
 
 use clap::ValueEnum;
-use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use unicode_width::UnicodeWidthStr as _;
 
 use super::failure::Failure;
 
@@ -28,35 +29,50 @@ pub(super) fn show<T: Serialize>(format: Format, object: &T, for_people: impl Fn
     }
 }
 
-/// Columns under their titles, or `nothing` where there are no rows.
+/// Columns under their titles, or `nothing` where there are no rows. A list may have a million rows, for which the crates
+/// that draw tables take gigabytes.
 pub(super) fn table(titles: &[&str], rows: impl IntoIterator<Item = Vec<String>>, nothing: &str) -> String {
-    let mut rows = rows.into_iter().peekable();
-    if rows.peek().is_none() {
+    let rows: Vec<Vec<String>> = rows.into_iter().collect();
+    if rows.is_empty() {
         return nothing.to_owned();
     }
-    let mut table = plain();
-    table.set_header(titles.to_vec());
-    table.add_rows(rows);
-    left_bound(&table)
+    let titles: Vec<String> = titles.iter().map(|title| (*title).to_owned()).collect();
+    aligned(&[&[titles], rows.as_slice()])
 }
 
 /// One line for each field.
 pub(super) fn fields(fields: &[(&str, String)]) -> String {
-    let mut table = plain();
-    table.add_rows(fields.iter().map(|(title, value)| vec![format!("{title}:"), value.clone()]));
-    left_bound(&table)
+    let rows: Vec<Vec<String>> = fields.iter().map(|(title, value)| vec![format!("{title}:"), value.clone()]).collect();
+    aligned(&[&rows])
 }
 
-fn plain() -> Table {
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled).force_no_tty();
-    table
-}
-
-/// Without the column padding at either end.
-fn left_bound(table: &Table) -> String {
-    let lines = table.trim_fmt();
-    lines.lines().map(|line| line.strip_prefix(' ').unwrap_or(line)).collect::<Vec<_>>().join("\n")
+/// Every column as wide as its widest cell, as a terminal shows it, and two blanks between.
+fn aligned(parts: &[&[Vec<String>]]) -> String {
+    let rows = || parts.iter().copied().flatten();
+    let mut widths = vec![0; rows().map(Vec::len).max().unwrap_or_default()];
+    for row in rows() {
+        for (width, cell) in widths.iter_mut().zip(row) {
+            *width = cell.width().max(*width);
+        }
+    }
+    let mut text = String::new();
+    for row in rows() {
+        if !text.is_empty() {
+            text.push('\n');
+        }
+        // Blanks are due only before another cell, so that no line ends in them.
+        let mut due = 0;
+        for (cell, width) in row.iter().zip(&widths) {
+            if !cell.is_empty() {
+                text.extend(repeat_n(' ', due));
+                text.push_str(cell);
+                due = width - cell.width() + 2;
+            } else {
+                due += width + 2;
+            }
+        }
+    }
+    text
 }
 
 /// What stands for an absent value.

@@ -1,25 +1,27 @@
 //! `eipgate run`: the daemon, from its configuration to its last reply.
 
-use std::io::{self, IsTerminal as _};
+use std::io;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
+use nix::sys::signal::{SigSet, Signal};
 use nix::unistd::geteuid;
 use sd_notify::NotifyState;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
-use tracing::level_filters::LevelFilter;
-use tracing::{info, warn};
-use tracing_subscriber::EnvFilter;
+use tracing::info;
 
 use super::failure::Failure;
+use super::log::{self, Level};
+use super::service;
 use crate::address::Prefix;
 use crate::admin::Listener;
 use crate::config::{Config, Downlink, Link, Overrides, parse_time_span};
-use crate::dataplane::{Mode, ProgramLog};
-use crate::gateway::{self, BYPASS, Handle};
+use crate::dataplane::Mode;
+use crate::gateway::{self, BYPASS, Handle, Reading};
+use crate::metrics;
 
 /// Run the gateway in the foreground. Ending it by any signal leaves programs, maps and traffic as they are; only
 /// `eipgate detach` takes them away.
@@ -84,11 +86,15 @@ impl Args {
     }
 }
 
-pub(super) fn run(args: Args, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let config = config(args, socket)?;
-    log_to_stderr(config.program_log)?;
+pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let file = args.config.take();
+    let flags = args.overrides(socket);
+    let read = move || Config::load(file.as_deref(), flags.clone());
+    let config = read()?;
+    let level = log::start(&config)?;
     // The gateway runs on this thread, where its writes to disk keep nobody else waiting; these are for conversations.
-    finish(Builder::new_multi_thread().worker_threads(2).enable_all().build(), serve(&config))
+    let runtime = Builder::new_multi_thread().worker_threads(2).enable_all().build();
+    finish(runtime, serve(config, Box::new(read), level))
 }
 
 /// `eipgate guard`: takes what `run` takes and puts up the guard alone.
@@ -97,7 +103,7 @@ pub(super) fn guard(args: Args) -> Result<ExitCode, Failure> {
     finish(Builder::new_current_thread().enable_all().build(), gateway::put_up_guard(&config))
 }
 
-fn config(mut args: Args, socket: Option<PathBuf>) -> Result<Config, Failure> {
+pub(super) fn config(mut args: Args, socket: Option<PathBuf>) -> Result<Config, Failure> {
     let file = args.config.take();
     Ok(Config::load(file.as_deref(), args.overrides(socket))?)
 }
@@ -117,33 +123,34 @@ fn finish(
     Ok(ExitCode::SUCCESS)
 }
 
-/// What the program itself logs comes under its crate's name and is shown whatever RUST_LOG says: it was asked for.
-fn log_to_stderr(program: ProgramLog) -> Result<()> {
-    let filter = EnvFilter::builder().with_default_directive(LevelFilter::INFO.into()).from_env_lossy();
-    let filter = filter.add_directive(format!("nat_ebpf={program}").parse()?);
-    let subscriber = tracing_subscriber::fmt().with_env_filter(filter).with_target(false).with_writer(io::stderr);
-    subscriber.with_ansi(io::stderr().is_terminal()).init();
-    Ok(())
-}
-
-async fn serve(config: &Config) -> Result<()> {
+async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     let stop = stop_signal()?;
+    let mut hangup = signal(SignalKind::hangup()).context("cannot listen for signals")?;
     tokio::pin!(stop);
     info!("{BYPASS}");
     // Bound before anything is touched, so that what is wrong with it is said in time; served when all is in place.
-    let listener = Listener::bind(config)?;
+    let listener = Listener::bind(&config)?;
+    let metrics = metrics::Listener::bind(&config).await?;
     let gateway = tokio::select! {
-        started = gateway::start(config) => started?,
+        started = gateway::start(&config) => started?,
         () = &mut stop => return Ok(()),
+        never = service::ignore(&mut hangup) => never,
     };
+    let gateway = service::under_watch(gateway.reading_again_by(reading));
     let socket = listener.path().display().to_string();
     let (handle, jobs) = Handle::new();
-    let server = listener.serve(handle)?;
+    let server = listener.serve(handle.clone())?;
+    let metrics = metrics.map(|listener| listener.serve(handle.clone(), gateway.configuration()));
+    let level = tokio::spawn(level.follow(gateway.configuration()));
+    let reloads = tokio::spawn(service::reload_on(hangup, handle));
     info!(socket, version = env!("CARGO_PKG_VERSION"), "serving");
-    notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
+    service::notify(&[NotifyState::Ready, NotifyState::Status("serving")]);
 
     let outcome = gateway.run(jobs, stop).await;
-    notify(&[NotifyState::Stopping]);
+    service::notify(&[NotifyState::Stopping]);
+    reloads.abort();
+    level.abort();
+    drop(metrics);
     server.close().await;
     if outcome.is_ok() {
         info!("stopped; programs, maps and traffic stay as they are until `eipgate detach`");
@@ -151,25 +158,18 @@ async fn serve(config: &Config) -> Result<()> {
     outcome
 }
 
-/// Ends with SIGTERM or SIGINT. SIGHUP is only answered in the log: the configuration is read at the start.
+/// Ends with SIGTERM or SIGINT.
 fn stop_signal() -> Result<impl Future<Output = ()>> {
     let listen = |kind| signal(kind).context("cannot listen for signals");
     let mut terminate = listen(SignalKind::terminate())?;
     let mut interrupt = listen(SignalKind::interrupt())?;
-    let mut hangup = listen(SignalKind::hangup())?;
+    // Whoever started us may have blocked them for itself, and a daemon that cannot be stopped helps nobody.
+    let ours = SigSet::from_iter([Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP]);
+    ours.thread_unblock().context("cannot unblock signals")?;
     Ok(async move {
-        loop {
-            tokio::select! {
-                _ = terminate.recv() => return,
-                _ = interrupt.recv() => return,
-                _ = hangup.recv() => warn!("SIGHUP changes nothing; restart to read the configuration, traffic goes on"),
-            }
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
         }
     })
-}
-
-fn notify(states: &[NotifyState]) {
-    if let Err(error) = sd_notify::notify(states) {
-        warn!("cannot tell systemd: {error}");
-    }
 }

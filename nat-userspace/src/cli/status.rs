@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use super::Context;
 use super::failure::{DEGRADED, Failure};
 use super::output::{fields, or_dash, print, show, table};
+use super::{Context, address};
 use crate::admin::wire::{Request, StatusReport, Usage};
-use crate::dataplane::{LinkStatus, MapUse, PlaneStatus};
+use crate::dataplane::{HopStatus, LinkStatus, MapUse, NotReady, PlaneStatus};
 
 /// Show how the daemon and its data plane are. Ends with status 6 when the gateway is degraded.
 #[derive(Debug, clap::Args)]
@@ -31,10 +31,12 @@ pub(super) fn page(report: &StatusReport<PlaneStatus>) -> String {
         ("maps", if report.dirty { "behind the ledger" } else { "in step with the ledger" }.to_owned()),
         ("program", plane.program_id.map_or_else(|| "not loaded".to_owned(), |id| format!("id {id}"))),
         ("guard", if plane.guard { "present" } else { "missing" }.to_owned()),
+        ("next hops", format!("{} ready, {} asked for", plane.next_hops.ready, plane.next_hops.asked)),
     ])];
     if report.held_outside_pools > 0 {
         parts.push(format!("{} addresses are held that no pool has", report.held_outside_pools));
     }
+    parts.extend(report.fences.iter().map(address::line));
     parts.extend(report.problems.iter().map(|problem| format!("degraded: {problem}")));
     let titles = ["INTERFACE", "SIDE", "VLAN", "VPC", "STATE", "MODE", "MTU"];
     parts.push(String::new());
@@ -43,8 +45,37 @@ pub(super) fn page(report: &StatusReport<PlaneStatus>) -> String {
     parts.push(String::new());
     parts.push(table(&["MAP", "ENTRIES", "CAPACITY"], plane.maps.iter().map(map), "no maps"));
     parts.push(String::new());
+    let lines = asked(&plane.next_hops);
+    if !lines.is_empty() {
+        parts.extend(lines);
+        parts.push(String::new());
+    }
     parts.extend(report.notes.iter().map(|note| format!("note: {note}")));
     parts.join("\n")
+}
+
+/// One line for each next hop that is known not to be ready.
+fn asked(hops: &HopStatus) -> Vec<String> {
+    let line = |hop: &NotReady| {
+        let place = match (&hop.address, &hop.interface) {
+            _ if hop.internet => "the Internet".to_owned(),
+            (Some(address), Some(interface)) => format!("{address} on {interface}"),
+            (Some(address), None) => address.to_string(),
+            (None, _) => "an instance".to_owned(),
+        };
+        format!("the kernel is asked about the way to {place}: {}", hop.reason)
+    };
+    let mut lines: Vec<String> = hops.not_ready.iter().map(line).collect();
+    let more = hops.asked.saturating_sub(hops.not_ready.len() as u64);
+    if more > 0 {
+        lines.push(format!("the kernel is asked about {more} more next hops"));
+    }
+    if let Some(reason) = &hops.instances_reason {
+        let count = hops.instances_without;
+        lines
+            .push(format!("the kernel is asked about the ways to {count} instances; to one of them, because {reason}"));
+    }
+    lines
 }
 
 fn link(link: &LinkStatus) -> Vec<String> {

@@ -11,31 +11,8 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, anyhow};
 use serde::de::{Deserialize, Deserializer, Error as _};
 
+use super::keys::KEYS;
 use super::{Config, parse_time_span};
-
-/// Every key of the file.
-pub(super) const KEYS: [&str; 20] = [
-    "uplinks",
-    "downlinks",
-    "pools",
-    "exclude",
-    "allow_reserved_pools",
-    "cool_down",
-    "xdp_mode",
-    "state_dir",
-    "bpf_dir",
-    "socket",
-    "socket_mode",
-    "socket_group",
-    "martian_exceptions",
-    "max_pairs",
-    "max_instances",
-    "icmp_errors_per_second",
-    "icmp_error_burst",
-    "monitor_per_second",
-    "program_log",
-    "allow_private_mount",
-];
 
 pub(super) fn read(path: &Path) -> Result<Config> {
     let text = fs::read_to_string(path).with_context(|| format!("cannot read the configuration {}", path.display()))?;
@@ -67,7 +44,7 @@ fn one_line(message: &str) -> String {
 
 /// The known key that takes the fewest edits to get to.
 fn nearest(name: &str) -> &'static str {
-    KEYS.into_iter().min_by_key(|key| edits(name, key)).expect("there are keys")
+    KEYS.iter().copied().min_by_key(|key| edits(name, key)).expect("there are keys")
 }
 
 /// Levenshtein's distance.

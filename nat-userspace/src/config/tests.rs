@@ -25,13 +25,14 @@ fn the_sample_shows_every_key_with_its_default() {
         .lines()
         .map(|line| line.strip_prefix('#').filter(|setting| is_setting(setting)).unwrap_or(line))
         .collect();
-    for key in file::KEYS {
+    for key in keys::KEYS {
         let shown = whole.iter().filter(|line| line.starts_with(&format!("{key} = "))).count();
         assert_eq!(shown, 1, "{key}");
     }
     let mut uncommented = config(&whole.join("\n"));
-    // The one key that has no default shows an example.
+    // The keys that have no default show an example.
     assert_eq!(uncommented.socket_group.take().as_deref(), Some("eipgate"));
+    assert_eq!(uncommented.metrics_listen.take(), Some("127.0.0.1:9464".parse().unwrap()));
     assert_eq!(uncommented, as_installed);
     let defaults = Config { uplinks: vec![], downlinks: vec![], pools: vec![], ..as_installed };
     assert_eq!(defaults, Config::default());
@@ -48,6 +49,9 @@ fn every_error_names_its_line_and_says_what_would_be_right() {
         ("cool_down = \"-10m\"", 1, "\"-10m\" is negative"),
         ("xdp_mode = \"hybrid\"", 1, "`hybrid` is no XDP mode; take native or generic"),
         ("socket_mode = \"0999\"", 1, "\"0999\" is not a file mode; write it in octal, like \"0660\""),
+        ("log_level = \"loud\"", 1, "`loud` is no log level; take error, warn, info, debug or trace"),
+        ("log_format = \"xml\"", 1, "`xml` is no log format; take auto, text or json"),
+        ("metrics_listen = \"9464\"", 1, "invalid socket address syntax"),
         ("max_pairs = -1", 1, "invalid value: integer `-1`, expected u32"),
     ] {
         assert_eq!(parse(text), Err((line, problem.to_string())), "{text}");
@@ -106,6 +110,14 @@ fn what_makes_no_sense_is_refused_by_name() {
     );
     assert_eq!(refusal(&format!("{links}max_pairs = 0")), "max_pairs and max_instances must be at least 1");
     assert_eq!(refusal(&format!("{links}socket = \"s\"")), "the socket s must be an absolute path");
+    assert_eq!(
+        refusal(&format!("{links}metrics_listen = \"0.0.0.0:9464\"")),
+        "metrics_listen 0.0.0.0:9464 can be reached from other hosts; take an address of the loopback, like \
+         127.0.0.1:9464, or set metrics_anywhere = true"
+    );
+    let anywhere = format!("{links}metrics_listen = \"[::]:9464\"\nmetrics_anywhere = true");
+    assert!(config(&anywhere).check().is_ok());
+    assert_eq!(refusal(&format!("{links}metrics_top = 1001")), "metrics_top must be at most 1000");
     // FNV-1a of these two collides.
     let twins: Vec<VpcId> = ["costarring", "liquid"].iter().map(|name| name.parse().unwrap()).collect();
     assert_eq!(
@@ -130,4 +142,46 @@ fn a_time_span_is_read_as_people_write_it() {
         assert_eq!(parse_time_span(text).unwrap().as_secs(), seconds);
     }
     assert_eq!(parse_time_span("10").unwrap_err().to_string(), "\"10\" is not a time; write it like 10m");
+}
+
+#[test]
+fn differences_are_named_with_their_effect_and_only_immediate_ones_are_taken_over() {
+    let before = Config::default();
+    let after = config(
+        "cool_down = \"5m\"\nmax_pairs = 9\nmartian_exceptions = [\"10.0.0.0/8\"]\nmetrics_top = 3\nlog_level = \"debug\"",
+    );
+    let named: Vec<(&str, Effect)> = before.differences(&after).iter().map(|found| (found.key, found.effect)).collect();
+    let expected = [
+        ("cool_down", Effect::AtOnce),
+        ("martian_exceptions", Effect::AtOnce),
+        ("max_pairs", Effect::Restart),
+        ("log_level", Effect::AtOnce),
+        ("metrics_top", Effect::AtOnce),
+    ];
+    assert_eq!(named, expected);
+    let taken = before.clone().with_immediate(&after);
+    assert_eq!(taken, Config { max_pairs: before.max_pairs, ..after.clone() });
+    assert_eq!(before.differences(&before), []);
+}
+
+#[test]
+fn the_sample_says_of_each_key_whether_it_needs_a_restart() {
+    // Each setting's paragraph, which ends with the setting.
+    let mut marked = Vec::new();
+    for paragraph in SAMPLE.split("\n\n") {
+        let keys = keys::KEYS
+            .iter()
+            .filter(|key| paragraph.lines().any(|line| line.trim_start_matches('#').starts_with(&format!("{key} = "))));
+        marked.extend(keys.map(|key| (*key, paragraph.contains("(at once)"))));
+    }
+    let other = config(
+        "cool_down = \"1s\"\nmartian_exceptions = [\"10.0.0.0/8\"]\nicmp_errors_per_second = 1\nicmp_error_burst = 1\n\
+         monitor_per_second = 1\nlog_level = \"warn\"\nmetrics_top = 1\nordinary_ip_on_bind = \"refuse\"\n\
+         ordinary_ip_on_unbind = \"none\"\nreturn_ordinary_ip = true\nchange_ordinary_ip = true\n\
+         eips_per_account = 1\nreallocations_per_day = 1\nrecycle_bin = \"1s\"",
+    );
+    let immediate: Vec<&str> = Config::default().differences(&other).iter().map(|found| found.key).collect();
+    for (key, at_once) in marked {
+        assert_eq!(at_once, immediate.contains(&key), "{key}");
+    }
 }

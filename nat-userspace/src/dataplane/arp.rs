@@ -1,7 +1,7 @@
 //! ARP on uplinks beyond the answers of the program: announcing an address when it is bound, asking whether a pool
 //! address is in use elsewhere before it is handed out, and noticing who else claims one (RFC 5227).
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::Ipv4Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -23,6 +23,9 @@ const FORGET_AFTER: Duration = Duration::from_secs(100);
 /// Addresses asked for in one turn, so that a large pool does not flood the link: 100 turns a second at most.
 const PROBES_A_TURN: usize = 4;
 const TURN_MILLISECONDS: i32 = 10;
+/// Announcements a second where nobody asked for another rate: a switch takes them all, and a thousand addresses are
+/// known again after five seconds.
+pub const ANNOUNCEMENTS_PER_SECOND: u32 = 200;
 
 /// Somebody else on the link claims a pool address, or has stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +49,25 @@ pub struct Port {
     pub pools: Vec<Prefix>,
 }
 
+/// An address to be told about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Announcement {
+    address: Ipv4Addr,
+    /// Time to leave behind it.
+    pause: Duration,
+    /// Whether it is to be told once more.
+    again: bool,
+}
+
 #[derive(Default)]
 struct State {
     ports: Vec<Port>,
+    /// Announcements to be made, one after the other.
+    queue: VecDeque<Announcement>,
+    /// When the next of them may be made.
+    next: Option<Instant>,
     /// Second announcements and when they are due.
-    announcements: Vec<(Instant, Ipv4Addr)>,
+    later: VecDeque<(Instant, Announcement)>,
     /// Addresses still to be asked for, with the interface.
     questions: Vec<(u32, std::ops::RangeInclusive<u32>)>,
     /// When each duplicate was last heard.
@@ -99,40 +116,73 @@ impl Arp {
         Ok(Arp { socket, state, stop, thread: Some(thread), claims })
     }
 
-    /// Tells which uplinks there are. Pools of an uplink that is new are asked for, address by address.
+    /// Tells which uplinks there are. Pools that are new on an uplink are asked for, address by address.
     pub fn set_ports(&self, ports: Vec<Port>) {
         let mut state = locked(&self.state);
         if state.ports == ports {
             return;
         }
-        let known: BTreeSet<u32> = state.ports.iter().map(|port| port.ifindex).collect();
-        for port in ports.iter().filter(|port| !known.contains(&port.ifindex)) {
-            for pool in &port.pools {
+        let known: BTreeSet<(u32, Prefix)> =
+            state.ports.iter().flat_map(|port| port.pools.iter().map(|pool| (port.ifindex, *pool))).collect();
+        for port in &ports {
+            for pool in port.pools.iter().filter(|pool| !known.contains(&(port.ifindex, **pool))) {
                 state.questions.push((port.ifindex, u32::from(pool.first())..=u32::from(pool.last())));
             }
         }
+        // What others claim of a range that is no more concerns nobody.
+        let in_a_pool =
+            |address: &Ipv4Addr| ports.iter().any(|port| port.pools.iter().any(|pool| pool.contains(*address)));
+        state.duplicates.retain(|address, _| in_a_pool(address));
         state.ports = ports;
     }
 
-    /// Tells the link that an address is here now, at once and once more later, where it is on-link.
-    pub fn announce(&self, address: Ipv4Addr) {
+    /// Tells the link that these addresses are here now, once and once more later, so many a second; the first at once.
+    /// Answers how many of them are on-link, which are those it tells about.
+    pub fn announce(&self, addresses: &[Ipv4Addr], per_second: u32) -> usize {
+        let pause = Duration::from_secs(1) / per_second.max(1);
         let mut state = locked(&self.state);
-        if announce(&self.socket, &state, address) {
-            state.announcements.push((Instant::now() + ANNOUNCE_INTERVAL, address));
-        }
+        let before = state.queue.len();
+        let on_link: Vec<Ipv4Addr> = addresses.iter().copied().filter(|address| state.is_on_link(*address)).collect();
+        state.queue.extend(on_link.into_iter().map(|address| Announcement { address, pause, again: true }));
+        let added = state.queue.len() - before;
+        announce_due(&mut state, Instant::now(), |port, frame| send(&self.socket, port, frame));
+        added
     }
 }
 
-fn announce(socket: &ArpSocket, state: &State, address: Ipv4Addr) -> bool {
-    let mut sent = false;
-    for port in state.ports.iter().filter(|port| port.pools.iter().any(|pool| pool.contains(address))) {
-        let frame = request(port, address, address);
-        if let Err(error) = socket.send(port.ifindex, &frame) {
-            tracing::debug!("{address} could not be announced on interface {}: {error}", port.ifindex);
-        }
-        sent = true;
+impl State {
+    fn is_on_link(&self, address: Ipv4Addr) -> bool {
+        self.ports.iter().any(|port| port.pools.iter().any(|pool| pool.contains(address)))
     }
-    sent
+}
+
+/// Makes the announcements that are due. What a late turn has missed is made up for, as far as one turn goes: the rate is
+/// never exceeded by more than that.
+fn announce_due(state: &mut State, now: Instant, send: impl Fn(&Port, &[u8])) {
+    while let Some((_, announcement)) = state.later.pop_front_if(|(due, _)| *due <= now) {
+        state.queue.push_back(announcement);
+    }
+    const TURN: Duration = Duration::from_millis(TURN_MILLISECONDS as u64);
+    let mut next = state.next.unwrap_or(now).max(now.checked_sub(TURN).unwrap_or(now));
+    while next <= now
+        && let Some(announcement) = state.queue.pop_front()
+    {
+        let Announcement { address, pause, again } = announcement;
+        for port in state.ports.iter().filter(|port| port.pools.iter().any(|pool| pool.contains(address))) {
+            send(port, &request(port, address, address));
+        }
+        if again {
+            state.later.push_back((now + ANNOUNCE_INTERVAL, Announcement { again: false, ..announcement }));
+        }
+        next += pause;
+    }
+    state.next = Some(next);
+}
+
+fn send(socket: &ArpSocket, port: &Port, frame: &[u8]) {
+    if let Err(error) = socket.send(port.ifindex, frame) {
+        tracing::debug!("an announcement could not be made on interface {}: {error}", port.ifindex);
+    }
 }
 
 /// A request from `sender` for `target`: an announcement where they are the same, a probe where the sender is 0.0.0.0.
@@ -166,12 +216,7 @@ fn listen(socket: &ArpSocket, state: &Mutex<State>, stop: &AtomicBool, claims: &
         }
         let mut state = locked(state);
         let now = Instant::now();
-        let due: Vec<Ipv4Addr> =
-            state.announcements.iter().filter(|(at, _)| *at <= now).map(|(_, address)| *address).collect();
-        state.announcements.retain(|(at, _)| *at > now);
-        for address in due {
-            announce(socket, &state, address);
-        }
+        announce_due(&mut state, now, |port, frame| send(socket, port, frame));
         if now >= next_probe {
             next_probe = now + PROBE_INTERVAL;
             reconsider(&mut state, now, claims);
@@ -256,6 +301,35 @@ mod tests {
         hear(&frame, 8, &mut state, &sender);
         assert_eq!(claims.try_recv(), Ok(Claim::Duplicate(address, rogue.mac)));
         assert!(claims.try_recv().is_err());
+    }
+
+    #[test]
+    fn many_announcements_are_paced_and_each_is_made_twice() {
+        let start = Instant::now();
+        let pause = Duration::from_secs(1) / 100;
+        let address = |last: u8| Ipv4Addr::new(198, 51, 100, 64 + last);
+        let queue = (0..30).map(|last| Announcement { address: address(last), pause, again: true }).collect();
+        let mut state = State { ports: vec![port()], queue, ..State::default() };
+        let sent = std::cell::RefCell::new(Vec::new());
+        let mut at = start;
+        while at < start + Duration::from_secs(4) {
+            announce_due(&mut state, at, |_, frame| sent.borrow_mut().push((at - start, frame[41])));
+            at += Duration::from_millis(7);
+        }
+        let sent = sent.into_inner();
+        assert_eq!(sent[0], (Duration::ZERO, 64), "the first at once");
+        for (count, (at, _)) in sent.iter().enumerate().take(30) {
+            let paced = pause * count as u32;
+            assert!(
+                *at + Duration::from_millis(10) >= paced && *at <= paced + Duration::from_millis(20),
+                "{count}: {at:?}"
+            );
+        }
+        let of = |last: u8| sent.iter().filter(|(_, other)| *other == 64 + last).map(|(at, _)| *at).collect::<Vec<_>>();
+        for last in 0..30 {
+            let [first, second] = of(last)[..] else { panic!("{last}: {:?}", of(last)) };
+            assert!(second - first >= ANNOUNCE_INTERVAL, "{first:?} {second:?}");
+        }
     }
 
     #[test]

@@ -1,18 +1,25 @@
-//! Associations become bindings: the maps `INBOUND` and `OUTBOUND` made equal to what the ledger holds.
+//! Associations become bindings: the pair tables made equal to what the ledger holds.
 //!
-//! The two maps cannot change in one step, so the order matters. A packet that meets a binding in between may be
+//! The two directions cannot change in one step, so the order matters. A packet that meets a binding in between may be
 //! dropped, counted; it must never be carried under a third address. So the old way out is closed first, the way in
 //! is moved, and the new way out opened last.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::collections::HashMap;
 use std::net::Ipv4Addr;
 
 use anyhow::{Context as _, Result, bail};
-use aya::maps::{HashMap, MapData, PerCpuArray, PerCpuValues};
-use nat_common::abi::{AddressCounters, Inbound, NO_SLOT, Outbound, PrivateAddr, PrivateKey, PublicAddr, vpc_number};
+use nat_common::abi::{PrivateAddr, PrivateKey, PublicAddr, vpc_number};
+use nat_common::pairs::{Inbound, Outbound, PAGE, cell_in_page};
 
+use super::counters::Counters;
+use super::earlier::Carried;
+use super::hops::{self, Hops};
+use super::limits::{self, Limits};
 use super::pins::Pins;
 use super::plan::Host;
+use super::routing::{Moved, Routing};
+use super::sys;
+use super::table::{self, Key as _, Table, pages_for};
 
 /// Entries a reconciliation added, removed and changed, over both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -34,183 +41,422 @@ impl Drift {
 
 /// The bindings in the kernel.
 pub struct Bindings {
-    inbound: HashMap<MapData, PublicAddr, Inbound>,
-    outbound: HashMap<MapData, PrivateKey, Outbound>,
-    counters: PerCpuArray<MapData, AddressCounters>,
-    /// Counter slots that belong to no address. The longest free is taken first, so that a packet still in flight
-    /// under an old binding has long gone when its slot counts for another.
-    free_slots: VecDeque<u32>,
-    pairs: usize,
-    instances: usize,
+    inbound: Table<PublicAddr>,
+    outbound: Table<PrivateKey>,
+    hops: Hops,
+    /// Instances whose next hops may be others than their bindings name.
+    moved: Moved,
+    counters: Counters,
+    slots: Slots,
+    slot_bits: u32,
+    pairs: u32,
+    /// Whether the maps were made just now, so that all counters are 0.
+    fresh: bool,
+}
+
+/// Counter slots, and which belong to no address.
+struct Slots {
+    taken: Vec<bool>,
+    /// Those that are free, and some that have been taken by name since.
+    free: Vec<u32>,
+    /// Given up, and perhaps still in the hands of a packet that was on its way when that happened.
+    retired: Vec<u32>,
+}
+
+impl Slots {
+    fn new(taken: Vec<bool>) -> Slots {
+        let free = (0..).zip(&taken).filter(|(_, taken)| !**taken).map(|(slot, _)| slot).collect();
+        Slots { taken, free, retired: Vec::new() }
+    }
+
+    /// A slot: the one wanted if it is free, or the last.
+    fn take(&mut self, wanted: Option<u32>) -> Option<u32> {
+        let free = |slots: &Slots, slot: u32| slots.taken.get(slot as usize) == Some(&false);
+        let mut slot = wanted.filter(|slot| free(self, *slot));
+        while slot.is_none() {
+            if self.free.is_empty() && !self.retired.is_empty() {
+                sys::grace_period();
+                for slot in &self.retired {
+                    self.taken[*slot as usize] = false;
+                }
+                self.free.append(&mut self.retired);
+            }
+            slot = Some(self.free.pop()?).filter(|slot| free(self, *slot));
+        }
+        if let Some(slot) = slot {
+            self.taken[slot as usize] = true;
+        }
+        slot
+    }
+
+    fn give_back(&mut self, slot: u32) {
+        self.taken[slot as usize] = false;
+        self.free.push(slot);
+    }
+}
+
+/// Counter slots for so many pairs: one for each cell of the inbound pages, so that an address has the slot of its
+/// cell's number and packets can reach for both at once; and with that some more than pairs, so that few changes have to
+/// wait for a slot to come to rest.
+pub fn slots_for(pairs: u32) -> u32 {
+    pages_for(pairs) * PAGE
 }
 
 impl Bindings {
-    /// Opens the pinned maps and learns which slots are in use.
-    pub fn open(pins: &Pins) -> Result<Bindings> {
-        let counters: PerCpuArray<MapData, AddressCounters> = pins.open("COUNTERS")?;
-        let inbound: HashMap<MapData, PublicAddr, Inbound> = pins.open("INBOUND")?;
-        let outbound: HashMap<MapData, PrivateKey, Outbound> = pins.open("OUTBOUND")?;
-        let mut bindings =
-            Bindings { inbound, outbound, counters, free_slots: VecDeque::new(), pairs: 0, instances: 0 };
-        let taken: BTreeSet<u32> = bindings.read_inbound()?.values().map(|inbound| inbound.slot).collect();
-        bindings.free_slots = (0..bindings.counters.len()).filter(|slot| !taken.contains(slot)).collect();
-        bindings.pairs = taken.len();
-        bindings.instances = bindings.outbound.keys().count();
+    /// Opens the pinned maps, made for these limits, and learns what they hold: nothing where they are `fresh`.
+    pub fn open(pins: &Pins, limits: Limits, routing: Routing, fresh: bool) -> Result<Bindings> {
+        let (capacity, slot_bits) = (slots_for(limits.pairs), limits.slot_bits());
+        let mut bindings = Bindings {
+            inbound: Table::open(pins, table::INBOUND)?,
+            outbound: Table::open(pins, table::OUTBOUND)?,
+            hops: Hops::open(pins, hops::capacity(pins, slot_bits)?, routing)?,
+            moved: Moved::default(),
+            counters: Counters::open(pins, limits.counters_per_cpu())?,
+            slots: Slots::new(Vec::new()),
+            slot_bits,
+            pairs: limits.pairs,
+            fresh,
+        };
+        let mut taken = vec![false; capacity as usize];
+        let mut misled = false;
+        for (_, cell) in bindings.inbound.entries()? {
+            let cell = Inbound::unpack(cell, slot_bits);
+            if let Some(taken) = taken.get_mut(cell.slot as usize) {
+                *taken = true;
+            }
+            misled |= !bindings.hops.adopt(cell.hop, Ipv4Addr::from(cell.private.0));
+        }
+        // Before anything else: what an earlier daemon left ready and is not true now.
+        bindings.hops.ask_about(|_| false);
+        if misled {
+            bindings.lead_anew(|_, _| true, |_, _| {})?;
+        }
+        bindings.hops.drop_unused();
+        bindings.slots = Slots::new(taken);
         Ok(bindings)
+    }
+
+    /// Takes note of what the network is now: from here on no packet uses a next hop that is not true any more.
+    pub fn doubt(&mut self, routing: Routing) {
+        let moved = self.hops.doubt(routing);
+        self.moved.add(moved);
+    }
+
+    /// Lets the bindings whose next hops may have moved name those they have now, then makes ready what can be. What
+    /// fails is tried again the next time, and nothing is made ready before.
+    pub fn settle(&mut self) -> Result<()> {
+        if !self.moved.is_empty() {
+            let moved = self.moved.clone();
+            self.lead_anew(|vpc, private| moved.has(vpc, private), Hops::release)?;
+            self.moved = Moved::default();
+        }
+        self.hops.settle();
+        Ok(())
+    }
+
+    /// Lets every binding that is concerned name the element it should, and tells of those it named before.
+    fn lead_anew(
+        &mut self,
+        concerns: impl Fn(u32, Ipv4Addr) -> bool,
+        mut gone: impl FnMut(&mut Hops, u32),
+    ) -> Result<()> {
+        let (hops, slot_bits) = (&mut self.hops, self.slot_bits);
+        self.inbound.rewrite(|_, cell| {
+            let found = Inbound::unpack(cell, slot_bits);
+            let (vpc, private) = (hops.vpc(found.hop), Ipv4Addr::from(found.private.0));
+            // An element of no VPC is nobody's: such a binding is about to be swept.
+            if vpc == 0 || !concerns(vpc, private) || hops.leads(found.hop, vpc, private) {
+                return cell;
+            }
+            let Ok(hop) = hops.towards(vpc, private) else { return cell };
+            gone(hops, found.hop);
+            Inbound { hop, ..found }.pack(slot_bits)
+        })
+    }
+
+    /// Credits addresses with what they have carried under an earlier layout, where they still serve the same instance.
+    /// Answers for how many that was so.
+    pub fn carry(&self, carried: &[Carried]) -> Result<usize> {
+        let (cpus, mut kept) = (limits::cpus()?, 0);
+        for Carried { public, holder, traffic } in carried {
+            let cell = Inbound::unpack(self.inbound.get(public)?, self.slot_bits);
+            // Element 0 of the next hops is none, so nobody's cell names no VPC.
+            if (self.hops.vpc(cell.hop), cell.private) == (holder.vpc, holder.address) && cell.hop != 0 {
+                self.counters.carry(cell.slot, *traffic, cpus)?;
+                kept += 1;
+            }
+        }
+        Ok(kept)
+    }
+
+    /// The next hops, to look at.
+    pub fn next_hops(&self) -> &Hops {
+        &self.hops
+    }
+
+    /// The next hops.
+    pub fn hops(&mut self) -> &mut Hops {
+        &mut self.hops
     }
 
     /// Public addresses bound.
     pub fn pairs(&self) -> usize {
-        self.pairs
+        self.inbound.len()
     }
 
     /// Instances known.
     pub fn instances(&self) -> usize {
-        self.instances
+        self.outbound.len()
     }
 
-    /// Makes the maps equal to `hosts`, touching only what differs. Wrong entries go before right ones come, so that
+    /// Makes the tables equal to `hosts`, touching only what differs. Wrong entries go before right ones come, so that
     /// no address is ever in use twice.
     pub fn reconcile(&mut self, hosts: &[Host]) -> Result<Drift> {
         let mut drift = Drift::default();
-        let wanted: BTreeMap<PrivateKey, Option<PublicAddr>> =
-            hosts.iter().map(|host| (key(host), host.public.map(public))).collect();
-        let holders: BTreeMap<PublicAddr, PrivateKey> =
-            wanted.iter().filter_map(|(key, public)| Some(((*public)?, *key))).collect();
+        let mut numbers = Numbers::default();
+        let mut wanted: Vec<(PrivateKey, Option<PublicAddr>)> =
+            hosts.iter().map(|host| (numbers.key(host), host.public.map(public))).collect();
+        // Hosts mostly come in order, which a stable sort sees.
+        wanted.sort_by_key(|(key, _)| *key);
+        if self.inbound.len() == 0
+            && self.outbound.len() == 0
+            && wanted.is_sorted_by(|(one, _), (other, _)| one < other)
+        {
+            return self.fill(&wanted);
+        }
+        self.sweep(&wanted, &mut drift)?;
 
-        let outbound = self.read_outbound()?;
-        let inbound = self.read_inbound()?;
-        let goes_out_as = |key: &PrivateKey| wanted.get(key).map(|public| public.unwrap_or(PublicAddr::NONE));
-        for (key, value) in &outbound {
-            match goes_out_as(key) {
-                None => {
-                    self.remove_outbound(key)?;
-                    drift.removed += 1;
-                }
-                Some(address) if address != value.public && value.public != PublicAddr::NONE => {
-                    self.outbound.insert(key, NOWHERE, 0).context("closing an outbound binding")?;
-                    drift.changed += 1;
-                }
-                Some(_) => {}
-            }
-        }
-        for (address, value) in &inbound {
-            let holder = PrivateKey { vpc: value.vpc, address: value.private };
-            if holders.get(address) != Some(&holder) {
-                self.remove_inbound(address, value.slot)?;
-                drift.removed += 1;
-            }
-        }
+        let keys: Vec<PrivateKey> = wanted.iter().map(|(key, _)| *key).collect();
+        self.outbound.prepare(&keys)?;
+        let mut addresses: Vec<PublicAddr> = wanted.iter().filter_map(|(_, public)| *public).collect();
+        addresses.sort_unstable();
+        self.inbound.prepare(&addresses)?;
         for (key, address) in &wanted {
-            let slot = match address {
-                None => NO_SLOT,
-                Some(address) => match inbound.get(address).filter(|_| self.inbound.get(address, 0).is_ok()) {
-                    Some(value) => value.slot,
-                    None => {
-                        drift.added += 1;
-                        self.add_inbound(address, key)?
-                    }
-                },
+            let before = self.outbound.get(key)?;
+            let cell = match address {
+                None => Outbound::NOWHERE.pack(),
+                Some(address) => {
+                    let slot = match self.inbound.get(address)? {
+                        0 => {
+                            drift.added += 1;
+                            self.add_inbound(address, key)?
+                        }
+                        cell => Inbound::unpack(cell, self.slot_bits).slot,
+                    };
+                    Outbound { public: *address, slot }.pack()
+                }
             };
-            let value = Outbound { public: address.unwrap_or(PublicAddr::NONE), slot };
-            if outbound.get(key) != Some(&value) {
-                drift.added += usize::from(!outbound.contains_key(key));
-                self.insert_outbound(key, value)?;
+            if before != cell {
+                drift.added += usize::from(before == 0);
+                self.outbound.set(*key, cell)?;
             }
         }
         Ok(drift)
     }
 
+    /// Fills empty tables. `wanted` is in order.
+    fn fill(&mut self, wanted: &[(PrivateKey, Option<PublicAddr>)]) -> Result<Drift> {
+        let keys: Vec<PrivateKey> = wanted.iter().map(|(key, _)| *key).collect();
+        let mut bound: Vec<(PublicAddr, usize)> =
+            wanted.iter().enumerate().filter_map(|(at, (_, public))| Some(((*public)?, at))).collect();
+        bound.sort_by_key(|(address, _)| *address);
+        if let Some([(twice, _), _]) = bound.array_windows().find(|[(one, _), (other, _)]| one == other) {
+            bail!("{} is bound to two instances", Ipv4Addr::from(twice.0));
+        }
+        if bound.len() > self.pairs as usize {
+            bail!("all {} pairs the maps were made for are in use; raise max_pairs", self.pairs);
+        }
+        self.outbound.prepare(&keys)?;
+        self.inbound.prepare(&bound.iter().map(|(address, _)| *address).collect::<Vec<_>>())?;
+
+        let hops = self.hops_towards(wanted)?;
+        let nowhere = Outbound::NOWHERE.pack();
+        let mut outbound: Vec<(PrivateKey, u64)> = keys.into_iter().map(|key| (key, nowhere)).collect();
+        let mut inbound: Vec<(PublicAddr, u64)> = Vec::with_capacity(bound.len());
+        for network in bound.chunk_by(|(one, _), (other, _)| one.network() == other.network()) {
+            let [(first, _), ..] = network else { continue };
+            let page = self.inbound.number(&first.network());
+            for (address, at) in network {
+                let number = page.map(|page| page + cell_in_page(address.0));
+                let Some(slot) = self.slots.take(number) else {
+                    bail!("no counters are free for {}", Ipv4Addr::from(address.0));
+                };
+                if !self.fresh {
+                    // A new binding starts at 0.
+                    self.counters.clear(slot);
+                }
+                let (key, cell) = &mut outbound[*at];
+                *cell = Outbound { public: *address, slot }.pack();
+                inbound.push((*address, Inbound { private: key.address, hop: hops[*at], slot }.pack(self.slot_bits)));
+            }
+        }
+        self.fresh = false;
+        if let Err(error) = self.inbound.fill(&inbound) {
+            // What has become of none is nobody's, for whoever tries again.
+            for (_, cell) in inbound.iter().filter(|(address, _)| self.inbound.get(address).is_ok_and(|cell| cell == 0))
+            {
+                let Inbound { slot, hop, .. } = Inbound::unpack(*cell, self.slot_bits);
+                self.slots.give_back(slot);
+                self.hops.release(hop);
+            }
+            return Err(error).context("binding inbound");
+        }
+        self.outbound.fill(&outbound).context("binding outbound")?;
+        Ok(Drift { added: inbound.len() + outbound.len(), ..Drift::default() })
+    }
+
+    /// The element towards each instance that has a public address, counted; 0 for the others. The routes are asked once
+    /// for a /24 that they treat as one.
+    fn hops_towards(&mut self, wanted: &[(PrivateKey, Option<PublicAddr>)]) -> Result<Vec<u32>> {
+        let split = self.hops.routing().split();
+        let mut hops = Vec::with_capacity(wanted.len());
+        for network in wanted.chunk_by(|(one, _), (other, _)| one.network() == other.network()) {
+            let [(first, _), ..] = network else { continue };
+            let users = network.iter().filter(|(_, public)| public.is_some()).count() as u32;
+            let all = self.hops.towards_network(first.vpc, Ipv4Addr::from(first.address.0), users, &split)?;
+            for (key, public) in network {
+                hops.push(match (public, all) {
+                    (None, _) => 0,
+                    (Some(_), Some(hop)) => hop,
+                    (Some(_), None) => self.hops.towards(key.vpc, Ipv4Addr::from(key.address.0))?,
+                });
+            }
+        }
+        Ok(hops)
+    }
+
+    /// Takes out, or closes, what is not wanted. `wanted` is in order.
+    fn sweep(&mut self, wanted: &[(PrivateKey, Option<PublicAddr>)], drift: &mut Drift) -> Result<()> {
+        if self.inbound.len() == 0 && self.outbound.len() == 0 {
+            return Ok(());
+        }
+        let find = |key: &PrivateKey| {
+            let place = wanted.binary_search_by_key(key, |(key, _)| *key).ok()?;
+            wanted.get(place).map(|(_, public)| public.unwrap_or(PublicAddr::NONE))
+        };
+        for (key, cell) in self.outbound.entries()? {
+            let before = Outbound::unpack(cell).public;
+            match find(&key) {
+                None => {
+                    self.outbound.remove(&key)?;
+                    drift.removed += 1;
+                }
+                Some(address) if address != before && before != PublicAddr::NONE => {
+                    self.outbound.set(key, Outbound::NOWHERE.pack())?;
+                    drift.changed += 1;
+                }
+                Some(_) => {}
+            }
+        }
+        for (address, cell) in self.inbound.entries()? {
+            let before = Inbound::unpack(cell, self.slot_bits);
+            let holder = PrivateKey { vpc: self.hops.vpc(before.hop), address: before.private };
+            if find(&holder) != Some(address) {
+                self.remove_inbound(&address)?;
+                drift.removed += 1;
+            }
+        }
+        Ok(())
+    }
+
     /// Makes one instance what `host` says, in effect on the next packet.
     pub fn set(&mut self, host: &Host) -> Result<()> {
         let key = key(host);
-        let old = self.outbound.get(&key, 0).ok();
+        let before = self.outbound.get(&key)?;
+        let old = Outbound::unpack(before).public;
         let wanted = host.public.map(public);
-        if let Some(old) = old
-            && old.public != PublicAddr::NONE
-            && Some(old.public) != wanted
-        {
-            self.outbound.insert(key, NOWHERE, 0).context("closing an outbound binding")?;
-            self.remove_inbound(&old.public, old.slot)?;
+        if before != 0 && old != PublicAddr::NONE && Some(old) != wanted {
+            self.outbound.set(key, Outbound::NOWHERE.pack()).context("closing an outbound binding")?;
+            self.remove_inbound(&old)?;
         }
-        let Some(address) = wanted else { return self.insert_outbound(&key, NOWHERE) };
-        let slot = match self.inbound.get(&address, 0) {
-            Ok(value) if value.private == key.address && value.vpc == key.vpc => value.slot,
-            Ok(_) => bail!("{} is bound to another instance in the kernel", Ipv4Addr::from(address.0)),
-            Err(_) => self.add_inbound(&address, &key)?,
+        let Some(address) = wanted else { return self.outbound.set(key, Outbound::NOWHERE.pack()) };
+        let slot = match self.inbound.get(&address)? {
+            0 => self.add_inbound(&address, &key)?,
+            cell => {
+                let there = Inbound::unpack(cell, self.slot_bits);
+                if there.private != key.address || self.hops.vpc(there.hop) != key.vpc {
+                    bail!("{} is bound to another instance in the kernel", Ipv4Addr::from(address.0));
+                }
+                there.slot
+            }
         };
-        if let Err(error) = self.insert_outbound(&key, Outbound { public: address, slot }) {
+        if let Err(error) = self.outbound.set(key, Outbound { public: address, slot }.pack()) {
             // Half a binding would answer from outside only; none is better than half.
-            self.remove_inbound(&address, slot)?;
+            self.remove_inbound(&address)?;
             return Err(error);
         }
         Ok(())
     }
 
+    /// Makes room for many instances to be set one by one: networks that will be crowded get their pages at once.
+    pub fn prepare(&mut self, hosts: &[Host]) -> Result<()> {
+        let mut keys: Vec<PrivateKey> = hosts.iter().map(key).collect();
+        keys.sort_unstable();
+        self.outbound.prepare(&keys)?;
+        let mut addresses: Vec<PublicAddr> = hosts.iter().filter_map(|host| host.public.map(public)).collect();
+        addresses.sort_unstable();
+        self.inbound.prepare(&addresses)
+    }
+
     /// Forgets an instance.
     pub fn remove(&mut self, vpc: &str, private: Ipv4Addr) -> Result<()> {
         let key = PrivateKey { vpc: vpc_number(vpc), address: PrivateAddr(private.octets()) };
-        let Ok(old) = self.outbound.get(&key, 0) else { return Ok(()) };
-        self.remove_outbound(&key)?;
-        if old.public != PublicAddr::NONE {
-            self.remove_inbound(&old.public, old.slot)?;
+        let before = self.outbound.get(&key)?;
+        if before == 0 {
+            return Ok(());
+        }
+        self.outbound.remove(&key)?;
+        let old = Outbound::unpack(before).public;
+        if old != PublicAddr::NONE {
+            self.remove_inbound(&old)?;
         }
         Ok(())
     }
 
     fn add_inbound(&mut self, address: &PublicAddr, key: &PrivateKey) -> Result<u32> {
-        let Some(slot) = self.free_slots.pop_front() else {
-            bail!("all {} counter slots are in use; raise max_pairs", self.counters.len());
+        if self.inbound.len() >= self.pairs as usize {
+            bail!("all {} pairs the maps were made for are in use; raise max_pairs", self.pairs);
+        }
+        let hop = self.hops.towards(key.vpc, Ipv4Addr::from(key.address.0))?;
+        let Some(slot) = self.slots.take(self.inbound.number(address)) else {
+            self.hops.release(hop);
+            bail!("no counters are free for {}", Ipv4Addr::from(address.0));
         };
-        let cpus = aya::util::nr_cpus().map_err(|(what, error)| anyhow::Error::new(error).context(what))?;
-        let zero = PerCpuValues::try_from(vec![AddressCounters::default(); cpus])?;
-        self.counters.set(slot, zero, 0).context("clearing an address's counters")?;
-        let value = Inbound { private: key.address, vpc: key.vpc, slot };
-        if let Err(error) = self.inbound.insert(address, value, 0) {
-            self.free_slots.push_front(slot);
+        // A new binding starts at 0.
+        self.counters.clear(slot);
+        self.fresh = false;
+        let cell = Inbound { private: key.address, hop, slot }.pack(self.slot_bits);
+        if let Err(error) = self.inbound.set(*address, cell) {
+            self.slots.give_back(slot);
+            self.hops.release(hop);
             return Err(error).with_context(|| format!("binding {} inbound", Ipv4Addr::from(address.0)));
         }
-        self.pairs += 1;
         Ok(slot)
     }
 
-    fn remove_inbound(&mut self, address: &PublicAddr, slot: u32) -> Result<()> {
-        if self.inbound.remove(address).is_ok() {
-            self.free_slots.push_back(slot);
-            self.pairs = self.pairs.saturating_sub(1);
+    fn remove_inbound(&mut self, address: &PublicAddr) -> Result<()> {
+        let cell = self.inbound.get(address)?;
+        if cell != 0 {
+            self.inbound.remove(address)?;
+            let cell = Inbound::unpack(cell, self.slot_bits);
+            self.slots.retired.push(cell.slot);
+            self.hops.release(cell.hop);
         }
-        match self.inbound.get(address, 0) {
-            Ok(_) => bail!("{} could not be unbound in the kernel", Ipv4Addr::from(address.0)),
-            Err(_) => Ok(()),
-        }
-    }
-
-    fn insert_outbound(&mut self, key: &PrivateKey, value: Outbound) -> Result<()> {
-        let new = self.outbound.get(key, 0).is_err();
-        let address = Ipv4Addr::from(key.address.0);
-        self.outbound.insert(key, value, 0).with_context(|| format!("binding {address} outbound"))?;
-        self.instances += usize::from(new);
         Ok(())
-    }
-
-    fn remove_outbound(&mut self, key: &PrivateKey) -> Result<()> {
-        let address = Ipv4Addr::from(key.address.0);
-        self.outbound.remove(key).with_context(|| format!("removing {address} outbound"))?;
-        self.instances = self.instances.saturating_sub(1);
-        Ok(())
-    }
-
-    fn read_inbound(&self) -> Result<BTreeMap<PublicAddr, Inbound>> {
-        self.inbound.iter().collect::<Result<_, _>>().context("reading INBOUND")
-    }
-
-    fn read_outbound(&self) -> Result<BTreeMap<PrivateKey, Outbound>> {
-        self.outbound.iter().collect::<Result<_, _>>().context("reading OUTBOUND")
     }
 }
 
-/// An instance without a public address.
-const NOWHERE: Outbound = Outbound { public: PublicAddr::NONE, slot: NO_SLOT };
+/// VPC numbers already worked out: a bulk load names few VPCs very often.
+#[derive(Default)]
+struct Numbers<'a>(HashMap<&'a str, u32>);
+
+impl<'a> Numbers<'a> {
+    fn key(&mut self, host: &'a Host) -> PrivateKey {
+        let name = host.vpc.as_str();
+        let vpc = *self.0.entry(name).or_insert_with(|| vpc_number(name));
+        PrivateKey { vpc, address: PrivateAddr(host.private.octets()) }
+    }
+}
 
 fn key(host: &Host) -> PrivateKey {
     PrivateKey { vpc: vpc_number(host.vpc.as_str()), address: PrivateAddr(host.private.octets()) }

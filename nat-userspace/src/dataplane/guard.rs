@@ -46,12 +46,19 @@ pub fn put_up(fence: &Fence) -> Result<()> {
 }
 
 /// Whether both tables are there.
-pub fn stands() -> bool {
-    TABLES.iter().all(|(family, name)| {
+///
+/// # Errors
+/// That there is no nft to ask, in one sentence.
+pub fn stands() -> Result<bool, String> {
+    for (family, name) in TABLES {
         let mut list = Command::new("nft");
         list.args(["list", "table", family, name]).stdout(Stdio::null()).stderr(Stdio::null());
-        list.status().is_ok_and(|status| status.success())
-    })
+        let status = list.status().map_err(|error| format!("the program nft cannot be started: {error}"))?;
+        if !status.success() {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// Takes the fence down; says what was removed.

@@ -5,25 +5,20 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use anyhow::{Context as _, Result};
-use aya::maps::{HashMap, MapData, PerCpuArray};
-use nat_common::abi::{AddressCounters, Inbound, NO_SLOT, Outbound, PrivateKey, PublicAddr, VerdictCounter, Vpc};
-use nat_common::verdict::{Action, Verdict};
+use aya::maps::{Array, HashMap, MapData, PerCpuArray};
+use nat_common::abi::{PrivateKey, PublicAddr, Settings, VerdictCounter, Vpc};
+use nat_common::pairs::{Inbound, Outbound};
+use nat_common::verdict::Verdict;
 use serde::Serialize;
 
+use super::counters::Counters;
+use super::explain::action_name;
+use super::hops;
+use super::limits::Limits;
 use super::pins::Pins;
+use super::table;
 
-/// Packets and IP bytes of one public address.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Traffic {
-    /// Towards the instance.
-    pub packets_in: u64,
-    /// Towards the instance, IP total length.
-    pub bytes_in: u64,
-    /// From the instance.
-    pub packets_out: u64,
-    /// From the instance, IP total length.
-    pub bytes_out: u64,
-}
+pub use super::counters::Traffic;
 
 /// A public address and whose it is, as the kernel has it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -68,9 +63,9 @@ pub struct VerdictRow {
 
 /// The pinned maps.
 pub struct Maps {
-    inbound: HashMap<MapData, PublicAddr, Inbound>,
-    outbound: HashMap<MapData, PrivateKey, Outbound>,
-    counters: PerCpuArray<MapData, AddressCounters>,
+    pins: Pins,
+    slot_bits: u32,
+    counters: Counters,
     verdicts: PerCpuArray<MapData, VerdictCounter>,
     vpcs: BTreeMap<u32, String>,
 }
@@ -88,64 +83,72 @@ pub fn open(bpf_dir: &Path) -> Result<Maps> {
         let name = &vpc.name[..(vpc.name_length as usize).min(vpc.name.len())];
         anyhow::Ok((number, String::from_utf8_lossy(name).into_owned()))
     });
+    let settings: Array<MapData, Settings> = pins.open("SETTINGS")?;
+    let settings = settings.get(&0, 0).context("reading SETTINGS")?;
     Ok(Maps {
-        inbound: pins.open("INBOUND")?,
-        outbound: pins.open("OUTBOUND")?,
-        counters: pins.open("COUNTERS")?,
+        slot_bits: Limits::of(&settings).slot_bits(),
+        counters: Counters::read_only(&pins, settings.counters_per_cpu)?,
         verdicts: pins.open("VERDICTS")?,
+        pins: pins.clone(),
         vpcs: named.collect::<Result<_>>().context("reading VPCS")?,
     })
+}
+
+/// Whether a gateway of this version's layout has its maps pinned there.
+pub fn are_pinned(bpf_dir: &Path) -> bool {
+    Pins::under(bpf_dir).map("SETTINGS").exists()
 }
 
 impl Maps {
     /// Every public address in either direction, in order.
     pub fn pairs(&self) -> Result<Vec<Pair>> {
+        let vpc_of = hops::vpcs(&self.pins)?;
         let mut pairs = BTreeMap::new();
-        for entry in self.inbound.iter() {
-            let (public, value) = entry.context("reading INBOUND")?;
-            let key = PrivateKey { vpc: value.vpc, address: value.private };
-            pairs.insert((public, key), (true, false, value.slot));
+        for (public, cell) in table::read::<PublicAddr>(&self.pins, table::INBOUND)? {
+            let value = Inbound::unpack(cell, self.slot_bits);
+            let vpc = vpc_of.get(value.hop as usize).copied().unwrap_or(0);
+            pairs.insert((public, PrivateKey { vpc, address: value.private }), (true, false, value.slot));
         }
-        for entry in self.outbound.iter() {
-            let (key, value) = entry.context("reading OUTBOUND")?;
+        for (key, value) in self.outbound()? {
             if value.public != PublicAddr::NONE {
                 pairs.entry((value.public, key)).or_insert((false, false, value.slot)).1 = true;
             }
         }
-        let pair = |((public, key), (inbound, outbound, slot)): ((PublicAddr, PrivateKey), (bool, bool, u32))| {
-            Ok(Pair {
-                public: public.0.into(),
-                vpc: self.vpc(key.vpc),
-                private: key.address.0.into(),
-                inbound,
-                outbound,
-                traffic: self.traffic(slot)?,
-            })
+        let pair = |((public, key), (inbound, outbound, slot)): ((PublicAddr, PrivateKey), (bool, bool, u32))| Pair {
+            public: public.0.into(),
+            vpc: self.vpc(key.vpc),
+            private: key.address.0.into(),
+            inbound,
+            outbound,
+            traffic: self.counters.of(slot),
         };
-        pairs.into_iter().map(pair).collect()
+        Ok(pairs.into_iter().map(pair).collect())
     }
 
     /// Every instance without a public address, in order.
     pub fn unbound(&self) -> Result<Vec<Unbound>> {
-        let outbound: BTreeMap<PrivateKey, Outbound> =
-            self.outbound.iter().collect::<Result<_, _>>().context("reading OUTBOUND")?;
-        let without = outbound.into_iter().filter(|(_, value)| value.public == PublicAddr::NONE);
+        let without = self.outbound()?.into_iter().filter(|(_, value)| value.public == PublicAddr::NONE);
         Ok(without.map(|(key, _)| Unbound { vpc: self.vpc(key.vpc), private: key.address.0.into() }).collect())
+    }
+
+    fn outbound(&self) -> Result<Vec<(PrivateKey, Outbound)>> {
+        let cells = table::read::<PrivateKey>(&self.pins, table::OUTBOUND)?;
+        Ok(cells.into_iter().map(|(key, cell)| (key, Outbound::unpack(cell))).collect())
     }
 
     /// Every verdict that was counted, or all.
     pub fn verdicts(&self) -> Result<Vec<VerdictRow>> {
         let mut rows = Vec::new();
         for verdict in Verdict::ALL {
-            let values = self.verdicts.get(&(*verdict as u32), 0).context("reading VERDICTS")?;
+            let mut values = self.verdicts.get(&(*verdict as u32), 0).context("reading VERDICTS")?.to_vec();
+            // What was counted under an earlier layout stands behind.
+            if self.verdicts.len() > Verdict::COUNT {
+                let earlier = self.verdicts.get(&(Verdict::COUNT + *verdict as u32), 0).context("reading VERDICTS")?;
+                values.extend(earlier.iter());
+            }
             rows.push(VerdictRow {
                 verdict: verdict.name(),
-                action: match verdict.action() {
-                    Action::Forward => "forward",
-                    Action::Reply => "reply",
-                    Action::Pass => "pass",
-                    Action::Drop => "drop",
-                },
+                action: action_name(*verdict),
                 packets: values.iter().map(|value| value.packets).sum(),
                 bytes: values.iter().map(|value| value.bytes).sum(),
                 explanation: verdict.explanation(),
@@ -172,19 +175,5 @@ impl Maps {
 
     fn vpc(&self, number: u32) -> String {
         self.vpcs.get(&number).cloned().unwrap_or_else(|| format!("#{number}"))
-    }
-
-    fn traffic(&self, slot: u32) -> Result<Traffic> {
-        if slot == NO_SLOT {
-            return Ok(Traffic::default());
-        }
-        let values = self.counters.get(&slot, 0).context("reading COUNTERS")?;
-        let sum = |field: fn(&AddressCounters) -> u64| values.iter().map(field).sum();
-        Ok(Traffic {
-            packets_in: sum(|value| value.packets_in),
-            bytes_in: sum(|value| value.bytes_in),
-            packets_out: sum(|value| value.packets_out),
-            bytes_out: sum(|value| value.bytes_out),
-        })
     }
 }

@@ -4,23 +4,42 @@
 //! equal to that.
 
 mod arp;
+mod attachment;
 mod bindings;
+mod counters;
 mod detach;
+pub mod doctor;
+mod earlier;
+mod environment;
+pub mod explain;
+pub mod foreseen;
 mod guard;
+mod hops;
 pub mod inspect;
+mod limits;
+mod link_slots;
+mod marks;
 pub mod monitor;
 mod network;
+mod page_slots;
 mod pins;
 mod plan;
+mod pools;
 mod preflight;
+mod prepared;
 mod program;
+mod routing;
 mod status;
 mod sys;
 mod sysctl;
+mod table;
 mod tables;
+mod takeover;
+mod unattended;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -28,62 +47,28 @@ use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
 use crate::address::{Prefix, VpcId};
+pub use arp::ANNOUNCEMENTS_PER_SECOND;
 use arp::{Arp, Claim, Port};
 use bindings::Bindings;
 pub use bindings::Drift;
 pub use detach::detach;
+use earlier::Earlier;
+pub use environment::{Environment, OwnAddress, environment};
 use guard::Fence;
+pub use limits::{Limits, MAX_PAIRS};
 pub use network::AttachMode;
 use network::{Topology, Watch};
 use pins::{Lock, Pins};
-pub use plan::{Host, Limits, LinkPlan, Mode, Plan, ProgramLog};
+pub use plan::{Host, LinkPlan, Mode, Plan, ProgramLog, Tuning};
+use prepared::{Parts, check_links, undo};
+pub use prepared::{Prepared, is_first_start};
 pub use program::OBJECT;
 use program::Program;
-pub use status::{LinkStatus, MapUse, PlaneStatus};
+use routing::Routing;
+pub use status::{HopStatus, LinkStatus, MapUse, NotReady, PlaneStatus};
 use sysctl::HostSettings;
 use tables::{KernelTables, Tables};
-
-/// What the host's network looks like before the pools are made.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Environment {
-    /// The host's own addresses.
-    pub own: Vec<OwnAddress>,
-}
-
-/// One of the host's own addresses.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct OwnAddress {
-    /// Name of the interface it is on.
-    pub interface: String,
-    /// The address itself.
-    pub address: Ipv4Addr,
-    /// Length of its connected prefix.
-    pub length: u8,
-    /// Whether that interface is an uplink or routes for one.
-    pub uplink: bool,
-}
-
-/// Reads the host's own addresses.
-pub async fn environment(uplinks: &[LinkPlan]) -> Result<Environment> {
-    let (handle, task) = network::connect()?;
-    let topology = network::read(&handle).await;
-    task.abort();
-    let topology = topology?;
-    let routes_for = |link: &LinkPlan| {
-        let below = topology.named(&link.interface)?.index;
-        topology.sub_interface(below, &link.tags).or(Some(below))
-    };
-    let uplinks: BTreeSet<u32> = uplinks.iter().filter_map(routes_for).collect();
-    let own = topology.addresses.iter().filter_map(|own| {
-        Some(OwnAddress {
-            interface: topology.interfaces.get(&own.ifindex)?.name.clone(),
-            address: own.address,
-            length: own.length,
-            uplink: uplinks.contains(&own.ifindex),
-        })
-    });
-    Ok(Environment { own: own.collect() })
-}
+pub use unattended::{Unattended, doubt};
 
 /// Puts up the guard alone, for the time before the daemon serves: with no program there, nothing is forwarded between
 /// the links, and nothing private leaves by an uplink. The daemon replaces it when it starts.
@@ -99,7 +84,8 @@ pub async fn put_up_guard(plan: &Plan) -> Result<()> {
     if let Some(link) = tables::present(plan, &topology).iter().find(|link| link.interface.xdp.is_some()) {
         bail!("interface {} has its program already, and a guard with it; nothing was changed", link.interface.name);
     }
-    guard::put_up(&fence(plan, &topology, &[], [0; 6]))
+    let routing = Routing::new(plan, &topology, &Routing::default());
+    guard::put_up(&fence(plan, &topology, &routing, &[], [0; 6]))
 }
 
 /// What [`DataPlane::turn`] has to tell.
@@ -141,7 +127,6 @@ pub struct DataPlane {
     fence: Option<Fence>,
     /// Source MAC of packets handed to the kernel.
     mark: [u8; 6],
-    hosts: BTreeSet<(VpcId, Ipv4Addr)>,
     watch: Watch,
     arp: Arp,
     program_log: Option<JoinHandle<()>>,
@@ -151,6 +136,8 @@ pub struct DataPlane {
     /// Attaching starts only when the maps have been reconciled.
     serving: bool,
     pins: Pins,
+    /// What is left to take over of an earlier layout.
+    earlier: Option<Earlier>,
     _lock: Lock,
 }
 
@@ -166,6 +153,12 @@ impl DataPlane {
     /// Takes the pins, puts up the guard, sets the host's settings and loads the program over maps that are there or
     /// made now. Nothing is swept and nothing attached yet.
     pub async fn start(plan: Plan) -> Result<DataPlane> {
+        DataPlane::prepare(plan).await?.put_up()
+    }
+
+    /// The first part of the start: takes the pins and loads the program. Nothing outside the pins is changed, and where
+    /// there were none, dropping what this answers removes them again.
+    pub async fn prepare(plan: Plan) -> Result<Prepared> {
         preflight::check()?;
         std::fs::create_dir_all(&plan.state_dir).with_context(|| format!("creating {}", plan.state_dir.display()))?;
         let watch = network::watch().await?;
@@ -174,29 +167,50 @@ impl DataPlane {
         check_links(&plan, &topology, &pins)?;
         let lock = pins.prepare(plan.allow_private_mount)?;
         // What an earlier daemon left attached goes on forwarding meanwhile, and keeps its place behind the fence.
-        let attached = pins.links();
-        match Self::load(plan.clone(), watch, &topology, pins.clone(), lock) {
-            Err(error) if attached.is_empty() => {
-                undo(&plan, &pins);
+        let first = pins.links().is_empty();
+        let fresh = pins.capacity("COUNTERS").is_none();
+        match Self::load(&plan, &topology, &pins, fresh) {
+            Err(error) => {
+                if first {
+                    undo(&plan, &pins);
+                }
                 Err(error)
             }
-            result => result,
+            Ok((program, bindings, earlier)) => {
+                let parts = Parts { plan, watch, topology, program, bindings, pins, earlier, first };
+                Ok(Prepared::new(parts, lock, fresh))
+            }
         }
     }
 
-    fn load(plan: Plan, watch: Watch, topology: &Topology, pins: Pins, lock: Lock) -> Result<DataPlane> {
-        let mut program = Program::load(&pins, plan.limits, plan.mode, plan.program_log)?;
+    fn load(
+        plan: &Plan,
+        topology: &Topology,
+        pins: &Pins,
+        fresh: bool,
+    ) -> Result<(Program, Bindings, Option<Earlier>)> {
+        plan.limits.check_pins(pins)?;
+        let earlier = Earlier::open(pins)?;
+        let taking_over = earlier.is_some();
+        tracing::info!("{}", plan.limits.memory(taking_over)?);
+        let program = Program::load(pins, plan.limits, plan.mode, plan.program_log, taking_over)?;
+        let routing = Routing::new(plan, topology, &Routing::default());
+        Ok((program, Bindings::open(pins, plan.limits, routing, fresh)?, earlier))
+    }
+
+    fn assemble(parts: Parts, lock: Lock) -> Result<DataPlane> {
+        let Parts { plan, watch, topology, mut program, bindings, pins, earlier, .. } = parts;
         let mut settings = HostSettings::open(&plan.state_dir)?;
         let mut tables = KernelTables::open(&pins)?;
-        let mark = tables.set_settings(&plan)?;
-        let fence = fence(&plan, topology, &pins.links(), mark);
+        let mark = tables.set_settings(&plan, earlier.as_ref().map(Earlier::mark))?;
+        let attached: Vec<u32> = pins.links().into_keys().collect();
+        let fence = fence(&plan, &topology, bindings.next_hops().routing(), &attached, mark);
         // The fence first: from `ip_forward` on, the kernel would carry what the program is not yet there to stop.
         guard::put_up(&fence)?;
         settings.set_global()?;
         let program_log = follow_program_log(&mut program, plan.program_log);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let bindings = Bindings::open(&pins)?;
         Ok(DataPlane {
             program,
             bindings,
@@ -205,7 +219,6 @@ impl DataPlane {
             settings,
             fence: Some(fence),
             mark,
-            hosts: BTreeSet::new(),
             watch,
             arp: Arp::start()?,
             program_log,
@@ -214,6 +227,7 @@ impl DataPlane {
             told: BTreeSet::new(),
             serving: false,
             pins,
+            earlier,
             _lock: lock,
             plan,
         })
@@ -221,10 +235,9 @@ impl DataPlane {
 
     /// Makes the bindings equal to `hosts`, touching only what differs.
     pub fn reconcile(&mut self, hosts: &[Host]) -> Result<Drift> {
-        let drift = self.bindings.reconcile(hosts)?;
-        self.hosts = hosts.iter().map(|host| (host.vpc.clone(), host.private)).collect();
+        let drift = self.bindings.reconcile(hosts);
         self.want_next_hops();
-        Ok(drift)
+        drift
     }
 
     /// Puts the program on every link's interface that exists, and sweeps it off every other. Interfaces that are
@@ -238,16 +251,21 @@ impl DataPlane {
             tracing::info!("took the program off interface {ifindex}, which is no longer configured or gone");
         }
         let fresh = self.pins.links().is_empty();
+        self.carry()?;
         let result = self.follow(&topology, Fresh::Yes);
         if result.is_err() && fresh {
             self.program.sweep(|_| false);
             undo(&self.plan, &self.pins);
         }
         result?;
+        self.take_over()?;
         for problem in &self.problems {
             tracing::warn!("{problem}");
         }
         self.watch.refresh().await;
+        // Forwarding has been on since the settings were made, which is only seen now.
+        let topology = self.watch.topology.borrow_and_update().clone();
+        self.follow(&topology, Fresh::No)?;
         for link in self.status().links.iter().filter(|link| link.attached) {
             let mode = link.mode.as_deref().unwrap_or("unknown");
             tracing::info!("the kernel says: program {} on {} in {mode} mode", self.program.id(), link.interface);
@@ -257,24 +275,33 @@ impl DataPlane {
 
     /// Makes one instance what `host` says, in effect on the next packet.
     pub fn set_host(&mut self, host: &Host) -> Result<()> {
-        self.bindings.set(host)?;
-        if self.hosts.insert((host.vpc.clone(), host.private)) {
-            self.want_next_hops();
+        let done = self.bindings.set(host);
+        self.want_next_hops();
+        done
+    }
+
+    /// Makes many instances what `hosts` say, in this order, and tells now and then how many are done.
+    pub fn set_hosts(&mut self, hosts: &[Host], progress: &mut dyn FnMut(usize)) -> Result<()> {
+        self.bindings.prepare(hosts)?;
+        for (done, host) in hosts.iter().enumerate() {
+            progress(done);
+            self.bindings.set(host)?;
         }
+        self.want_next_hops();
         Ok(())
     }
 
     /// Forgets an instance.
     pub fn remove_host(&mut self, vpc: &VpcId, private: Ipv4Addr) -> Result<()> {
-        self.bindings.remove(vpc.as_str(), private)?;
-        self.hosts.remove(&(vpc.clone(), private));
+        let done = self.bindings.remove(vpc.as_str(), private);
         self.want_next_hops();
-        Ok(())
+        done
     }
 
-    /// Tells the uplink's neighbours that an address is here now, where it is on-link.
-    pub fn announce(&mut self, public: Ipv4Addr) {
-        self.arp.announce(public);
+    /// Tells the uplink's neighbours that addresses are here now, where they are on-link, so many a second. Answers how
+    /// many are.
+    pub fn announce(&mut self, addresses: &[Ipv4Addr], per_second: u32) -> usize {
+        self.arp.announce(addresses, per_second)
     }
 
     /// Waits for the next thing to happen to the network or the kernel's side of the gateway, and follows it.
@@ -293,6 +320,12 @@ impl DataPlane {
                     Some(Claim::Gone(address)) => return Notice::DuplicateGone { address },
                     None => return Notice::Degraded("the watch on ARP has ended; restart the daemon".into()),
                 },
+                () = self.bindings.hops().rested() => {
+                    if let Err(error) = self.bindings.settle() {
+                        return Notice::Degraded(format!("{error:#}"));
+                    }
+                    continue;
+                }
                 _ = self.tick.tick() => fresh = Fresh::Yes,
             }
             if !self.serving {
@@ -315,52 +348,38 @@ impl DataPlane {
         }
     }
 
-    /// What `status` shows.
-    pub fn status(&self) -> PlaneStatus {
-        let topology = self.watch.topology.borrow();
-        let links = self.plan.links().map(|link| {
-            let interface = topology.named(&link.interface);
-            let mode = interface.and_then(|interface| interface.xdp).map(|(_, mode)| mode.name().to_owned());
-            LinkStatus {
-                interface: link.interface.clone(),
-                tags: link.tags.clone(),
-                side: if link.vpc.is_some() { "downlink" } else { "uplink" }.to_owned(),
-                vpc: link.vpc.as_ref().map(ToString::to_string),
-                attached: interface.is_some_and(|interface| self.program.is_attached(interface.index)),
-                mode,
-                ifindex: interface.map(|interface| interface.index),
-                mtu: interface.map(|interface| interface.mtu),
-                up: interface.is_some_and(|interface| interface.up),
-            }
-        });
-        let usage = |name: &str, entries: usize, capacity: u32| MapUse {
-            name: name.to_owned(),
-            entries: entries as u64,
-            capacity: capacity.into(),
-        };
-        PlaneStatus {
-            program_id: Some(self.program.id()),
-            guard: guard::stands(),
-            links: links.collect(),
-            maps: vec![
-                usage("INBOUND", self.bindings.pairs(), self.plan.limits.pairs),
-                usage("OUTBOUND", self.bindings.instances(), self.plan.limits.instances),
-            ],
-            problems: self.problems.clone(),
-        }
+    /// Where the pins are.
+    pub fn bpf_dir(&self) -> &Path {
+        &self.plan.bpf_dir
+    }
+
+    /// Changes what can change, in effect on the next packet.
+    pub fn retune(&mut self, tuning: &Tuning) -> Result<()> {
+        self.plan.tuning.clone_from(tuning);
+        let topology = self.watch.topology.borrow_and_update().clone();
+        // What is wrong with the network is told by `turn`, which compares with what was wrong before.
+        let problems = self.problems.clone();
+        let followed = self.follow(&topology, Fresh::No);
+        self.problems = problems;
+        followed
     }
 
     /// Makes tables, guard, host settings and attachments fit the network as it is now.
     fn follow(&mut self, topology: &Topology, fresh: Fresh) -> Result<()> {
-        let tables = Tables::compute(&self.plan, topology);
+        let routing = Routing::new(&self.plan, topology, self.bindings.next_hops().routing());
+        // First of all, because packets go the wrong way meanwhile. What is right now is made ready when the marks that
+        // keep packets from the default route stand.
+        self.bindings.doubt(routing.clone());
+        let tables = Tables::compute(&self.plan, topology, &routing);
         if tables != self.written {
             self.tables.write(&tables)?;
             self.written = tables;
         }
+        self.bindings.settle()?;
         self.attach_present(topology)?;
         let attached: Vec<u32> = self.program.attached().collect();
-        let fence = fence(&self.plan, topology, &attached, self.mark);
-        if self.fence.as_ref() != Some(&fence) || (fresh == Fresh::Yes && !guard::stands()) {
+        let fence = fence(&self.plan, topology, &routing, &attached, self.mark);
+        if self.fence.as_ref() != Some(&fence) || (fresh == Fresh::Yes && guard::stands() != Ok(true)) {
             self.fence = None;
             guard::put_up(&fence)?;
             self.fence = Some(fence);
@@ -397,10 +416,10 @@ impl DataPlane {
             self.settings.set_interface(&interface.name)?;
             if self.plan.mode == Mode::Generic {
                 // Aggregated frames are larger than the MTU, so a forwarder would refuse them as too big.
-                match sys::set_gro(&interface.name, false) {
+                match self.settings.switch_off_gro(&interface.name) {
                     Ok(true) => tracing::info!("switched off GRO on {}, for generic XDP", interface.name),
                     Ok(false) => {}
-                    Err(error) => tracing::warn!("GRO on {} could not be switched off: {error}", interface.name),
+                    Err(error) => tracing::warn!("GRO on {} could not be switched off: {error:#}", interface.name),
                 }
             }
             self.program.attach(interface)?;
@@ -409,33 +428,10 @@ impl DataPlane {
         Ok(())
     }
 
-    /// Asks for every next hop to be kept resolved: gateways of routes over our links, and the instances on them.
-    fn want_next_hops(&self) {
-        let topology = self.watch.topology.borrow();
-        let present = tables::present(&self.plan, &topology);
-        let ours: BTreeSet<u32> = present.iter().map(|link| link.routing.index).collect();
-        let mut wanted: BTreeSet<_> =
-            topology.gateways.iter().copied().filter(|(ifindex, _)| ours.contains(ifindex)).collect();
-        for link in &present {
-            let Some(vpc) = &link.plan.vpc else { continue };
-            for own in topology.addresses.iter().filter(|own| own.ifindex == link.routing.index) {
-                let Ok(connected) = Prefix::containing(own.address, own.length) else { continue };
-                let first = (vpc.clone(), connected.first());
-                let last = (vpc.clone(), connected.last());
-                let hosts = self.hosts.range(first..=last).map(|(_, private)| (link.routing.index, *private));
-                wanted.extend(hosts);
-            }
-        }
-        self.watch.wanted.send_if_modified(|last| std::mem::replace(last, wanted.clone()) != wanted);
-    }
-
-    fn own_address_in_pool(&mut self, topology: &Topology) -> Option<Notice> {
-        let inside = topology.addresses.iter().map(|own| own.address);
-        let inside = inside.filter(|address| self.plan.pools.iter().any(|pool| pool.contains(*address)));
-        let inside: BTreeSet<Ipv4Addr> = inside.collect();
-        let new = inside.difference(&self.told).next().copied();
-        self.told = inside;
-        new.map(|address| Notice::OwnAddressInPool { address })
+    /// Asks for every next hop to be kept resolved: those that bindings use, and gateways of routes over our links.
+    fn want_next_hops(&mut self) {
+        self.bindings.hops().begin_rest();
+        self.watch.wanted.send_if_modified(|wanted| self.bindings.hops().want(wanted));
     }
 }
 
@@ -446,39 +442,9 @@ enum Fresh {
     No,
 }
 
-/// Leaves nothing behind of a first start that failed. What resists is removed by `eipgate detach`.
-fn undo(plan: &Plan, pins: &Pins) {
-    let settings = HostSettings::open(&plan.state_dir).and_then(HostSettings::restore);
-    for result in [settings, guard::take_down(), pins.remove()] {
-        if let Err(error) = result {
-            tracing::warn!("cleaning up after the failed start: {error:#}");
-        }
-    }
-}
-
-/// Refuses a start that could never serve: no interface of the plan exists, or another program is on one. An interface
-/// that comes late is waited for.
-fn check_links(plan: &Plan, topology: &Topology, pins: &Pins) -> Result<()> {
-    if plan.uplinks.is_empty() || plan.downlinks.is_empty() {
-        bail!("a gateway needs at least one uplink and one downlink; give --uplink and --downlink or a configuration");
-    }
-    if tables::present(plan, topology).is_empty() {
-        let names: Vec<_> = plan.links().map(|link| link.interface.clone()).collect();
-        bail!("none of the interfaces {} exists; `ip link` lists those that do", names.join(", "));
-    }
-    // Asked before anything is touched: the guard and the settings of whoever is there are not ours to change.
-    let ours = pins.links();
-    for link in tables::present(plan, topology) {
-        if !ours.contains(&link.interface.index) {
-            program::refuse_occupied(link.interface)?;
-        }
-    }
-    Ok(())
-}
-
-fn fence(plan: &Plan, topology: &Topology, attached: &[u32], mark: [u8; 6]) -> Fence {
+fn fence(plan: &Plan, topology: &Topology, routing: &Routing, attached: &[u32], mark: [u8; 6]) -> Fence {
     let mut fence = Fence { pools: plan.pools.clone(), mark, ..Fence::default() };
-    fence.outside = plan.martian_exceptions.clone();
+    fence.outside = plan.tuning.martian_exceptions.clone();
     for link in plan.links() {
         let names = match link.vpc {
             None => &mut fence.uplink_names,
@@ -504,7 +470,7 @@ fn fence(plan: &Plan, topology: &Topology, attached: &[u32], mark: [u8; 6]) -> F
             indices.push(link.routing.index);
         }
     }
-    fence.own = Tables::compute(plan, topology).own_outside();
+    fence.own = Tables::compute(plan, topology, routing).own_outside();
     fence
 }
 

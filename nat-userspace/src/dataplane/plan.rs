@@ -7,6 +7,8 @@ use std::str::FromStr;
 
 use crate::address::{Prefix, VpcId};
 
+use super::limits::Limits;
+
 /// Where the program runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum Mode {
@@ -106,15 +108,6 @@ impl fmt::Display for LinkPlan {
     }
 }
 
-/// How many entries the maps hold. Fixed when they are created.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// Public addresses bound at one time.
-    pub pairs: u32,
-    /// Instances, bound or not.
-    pub instances: u32,
-}
-
 /// Everything the data plane is asked to be.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Plan {
@@ -124,8 +117,6 @@ pub struct Plan {
     pub downlinks: Vec<LinkPlan>,
     /// The public ranges.
     pub pools: Vec<Prefix>,
-    /// Martian sources that are accepted on uplinks, for routers numbered in private space.
-    pub martian_exceptions: Vec<Prefix>,
     /// Where the program runs.
     pub mode: Mode,
     /// Directory of the pins; a bpffs is mounted there where none is.
@@ -134,16 +125,25 @@ pub struct Plan {
     pub state_dir: PathBuf,
     /// Sizes of the maps.
     pub limits: Limits,
+    /// Debugging log of the program.
+    pub program_log: ProgramLog,
+    /// Go on in a mount namespace that may die with its process and take the pins along.
+    pub allow_private_mount: bool,
+    /// What can change while it serves.
+    pub tuning: Tuning,
+}
+
+/// What the data plane can be asked to change while it serves.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// Martian sources that are accepted on uplinks, for routers numbered in private space.
+    pub martian_exceptions: Vec<Prefix>,
     /// ICMP errors to one sender a second.
     pub icmp_errors_per_second: u32,
     /// ICMP errors to one sender at once.
     pub icmp_error_burst: u32,
     /// Packets the monitor may report a second, on each CPU.
     pub monitor_per_second: u32,
-    /// Debugging log of the program.
-    pub program_log: ProgramLog,
-    /// Go on in a mount namespace that may die with its process and take the pins along.
-    pub allow_private_mount: bool,
 }
 
 impl Plan {

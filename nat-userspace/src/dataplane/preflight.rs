@@ -17,10 +17,19 @@ const SYS_ADMIN: u32 = 21;
 
 /// Refuses with one sentence where something is missing.
 pub fn check() -> Result<()> {
+    check_own_capabilities()?;
+    check_kernel(&release())
+}
+
+/// The kernel's release.
+pub fn release() -> String {
+    fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default().trim().to_owned()
+}
+
+/// Refuses a process that may not do what the daemon does.
+pub fn check_own_capabilities() -> Result<()> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
-    check_capabilities(effective(&status))?;
-    let release = fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
-    check_kernel(release.trim())
+    check_capabilities(effective(&status))
 }
 
 /// The effective capability set in a `/proc/<pid>/status`.
@@ -42,7 +51,8 @@ fn check_capabilities(effective: u64) -> Result<()> {
     bail!("this process lacks {}; run eipgate as root", missing.join(", "))
 }
 
-fn check_kernel(release: &str) -> Result<()> {
+/// Refuses a kernel that is too old.
+pub fn check_kernel(release: &str) -> Result<()> {
     let mut parts = release.split(['.', '-']).map(|part| part.parse::<u32>().unwrap_or(0));
     let version = (parts.next().unwrap_or(0), parts.next().unwrap_or(0));
     if version < (6, 1) {

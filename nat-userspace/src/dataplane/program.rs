@@ -1,16 +1,19 @@
 //! The XDP program in the kernel: load it over the pinned maps, put it on interfaces, take over what is there.
 
 use std::collections::BTreeMap;
+use std::os::fd::AsFd as _;
 
 use anyhow::{Context as _, Result, bail};
-use aya::programs::links::{FdLink, PinnedLink};
+use aya::programs::links::FdLink;
 use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use nat_common::abi::MAP_NAMES;
 
+use super::attachment::{Attachment, program_of};
+use super::limits::Limits;
 use super::network::{AttachMode, Interface};
 use super::pins::Pins;
-use super::plan::{Limits, Mode, ProgramLog};
+use super::plan::{Mode, ProgramLog};
 
 /// The compiled program; the build script puts it there.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/nat-ebpf"));
@@ -23,13 +26,13 @@ pub struct Program {
     ebpf: Ebpf,
     pins: Pins,
     mode: Mode,
-    links: BTreeMap<u32, PinnedLink>,
+    links: BTreeMap<u32, Attachment>,
     id: u32,
 }
 
 impl Program {
     /// Loads the program over the pinned maps, which are made where they are missing.
-    pub fn load(pins: &Pins, limits: Limits, mode: Mode, log: ProgramLog) -> Result<Program> {
+    pub fn load(pins: &Pins, limits: Limits, mode: Mode, log: ProgramLog, taking_over: bool) -> Result<Program> {
         pins.check_layout()?;
         let level: u8 = match log {
             ProgramLog::Off => 0,
@@ -39,21 +42,14 @@ impl Program {
             ProgramLog::Debug => 4,
             ProgramLog::Trace => 5,
         };
-        let mut loader = EbpfLoader::new();
-        loader.override_global("AYA_LOG_LEVEL", &level, true);
-        loader.map_max_entries("INBOUND", limits.pairs);
-        loader.map_max_entries("COUNTERS", limits.pairs);
-        loader.map_max_entries("OUTBOUND", limits.instances);
+        let constants =
+            Constants { log_level: level, slot_bits: limits.slot_bits(), counters_per_cpu: limits.counters_per_cpu() };
+        let mut loader = loader(limits, taking_over, &constants)?;
         for name in MAP_NAMES {
             loader.map_pin_path(name, pins.map(name));
         }
-        let mut ebpf = loader.load(OBJECT).context(
-            "loading the XDP program; the kernel must be 6.1 or later, and the process needs CAP_BPF, CAP_NET_ADMIN and \
-             CAP_PERFMON",
-        )?;
-        let program = xdp(&mut ebpf)?;
-        program.load().context("the kernel's verifier refused the XDP program")?;
-        let id = program.info()?.id();
+        let mut ebpf = load(loader)?;
+        let id = xdp(&mut ebpf)?.info()?.id();
         Ok(Program { ebpf, pins: pins.clone(), mode, links: BTreeMap::new(), id })
     }
 
@@ -82,8 +78,8 @@ impl Program {
     pub fn attach(&mut self, interface: &Interface) -> Result<()> {
         let path = self.pins.link(interface.index);
         let program = xdp(&mut self.ebpf)?;
-        if path.exists() {
-            let link = PinnedLink::from_pin(&path).with_context(|| format!("opening the link {}", path.display()))?;
+        if let Some(pinned) = self.pins.links().get(&interface.index) {
+            let mut attachment = Attachment::open(pinned)?;
             if let Some((_, mode)) = interface.xdp
                 && mode != wanted(self.mode)
             {
@@ -94,13 +90,24 @@ impl Program {
                     self.mode
                 );
             }
-            let id = program
-                .attach_to_link(FdLink::from(link).try_into()?)
-                .with_context(|| format!("swapping the program on interface {}", interface.name))?;
-            // The pin stays as it was; only this process's hold on the link changed.
-            drop(program.take_link(id)?);
-            self.links.insert(interface.index, PinnedLink::from_pin(&path)?);
-            return Ok(());
+            match attachment.ifindex {
+                Some(ifindex) if ifindex == interface.index => {
+                    attachment
+                        .swap(program.fd()?.as_fd())
+                        .with_context(|| format!("swapping the program on interface {}", interface.name))?;
+                    // From an earlier layout's directory, where it was found until now.
+                    attachment.move_to(&path)?;
+                    self.links.insert(interface.index, attachment);
+                    return Ok(());
+                }
+                Some(other) => bail!(
+                    "{} is the link on interface {other}, so somebody has moved it; run `eipgate detach`, which stops \
+                     traffic, and start again",
+                    pinned.display()
+                ),
+                // That interface is gone, and another one has its index.
+                None => attachment.remove()?,
+            }
         }
         refuse_occupied(interface)?;
         let mode = match self.mode {
@@ -121,14 +128,15 @@ impl Program {
         let link: FdLink = link.try_into().with_context(|| {
             format!("the kernel has no bpf_link for XDP on {}; Linux 6.1 or later is needed", interface.name)
         })?;
-        self.links.insert(interface.index, link.pin(&path).with_context(|| format!("pinning {}", path.display()))?);
+        drop(link.pin(&path).with_context(|| format!("pinning {}", path.display()))?);
+        self.links.insert(interface.index, Attachment::open(&path)?);
         Ok(())
     }
 
     /// Forgets an interface that is gone, with its pin.
     pub fn forget(&mut self, ifindex: u32) {
         if let Some(link) = self.links.remove(&ifindex)
-            && let Err(error) = link.unpin()
+            && let Err(error) = link.remove()
         {
             tracing::warn!("the pin of the link on interface {ifindex} could not be removed: {error}");
         }
@@ -136,16 +144,55 @@ impl Program {
 
     /// Detaches from every interface that is not in `keep`; returns those it left.
     pub fn sweep(&mut self, keep: impl Fn(u32) -> bool) -> Vec<u32> {
-        let strays: Vec<u32> = self.pins.links().into_iter().filter(|ifindex| !keep(*ifindex)).collect();
-        for ifindex in &strays {
-            match PinnedLink::from_pin(self.pins.link(*ifindex)) {
-                Ok(link) => drop(link.unpin()),
-                Err(_) => drop(std::fs::remove_file(self.pins.link(*ifindex))),
+        let strays = self.pins.links().into_iter().filter(|(ifindex, _)| !keep(*ifindex));
+        let swept = strays.map(|(ifindex, path)| {
+            self.links.remove(&ifindex);
+            if let Err(error) = Attachment::open(&path).and_then(Attachment::remove) {
+                tracing::warn!("the link of an interface that is not configured stays: {error:#}");
             }
-            self.links.remove(ifindex);
-        }
-        strays
+            ifindex
+        });
+        swept.collect()
     }
+}
+
+/// Loads the program once more over the pinned maps, which must all be there, but for those in `own`, which it gets for
+/// itself. It counts no addresses.
+pub fn load_beside(pins: &Pins, limits: Limits, own: &[&str]) -> Result<Ebpf> {
+    let constants = Constants { log_level: 0, slot_bits: limits.slot_bits(), counters_per_cpu: 0 };
+    let mut loader = loader(limits, false, &constants)?;
+    loader.map_max_entries("COUNTERS", 1);
+    for name in MAP_NAMES.iter().filter(|name| !own.contains(name)) {
+        loader.map_pin_path(name, pins.map(name));
+    }
+    load(loader)
+}
+
+/// What the verifier knows of one load.
+struct Constants {
+    log_level: u8,
+    slot_bits: u32,
+    counters_per_cpu: u32,
+}
+
+fn loader(limits: Limits, taking_over: bool, constants: &Constants) -> Result<EbpfLoader<'_>> {
+    let mut loader = EbpfLoader::new();
+    for (name, entries) in limits.map_sizes(taking_over)? {
+        loader.map_max_entries(name, entries);
+    }
+    loader.override_global("AYA_LOG_LEVEL", &constants.log_level, true);
+    loader.override_global("SLOT_BITS", &constants.slot_bits, true);
+    loader.override_global("COUNTERS_PER_CPU", &constants.counters_per_cpu, true);
+    Ok(loader)
+}
+
+fn load(mut loader: EbpfLoader<'_>) -> Result<Ebpf> {
+    let mut ebpf = loader.load(OBJECT).context(
+        "loading the XDP program; the kernel must be 6.1 or later, and the process needs CAP_BPF, CAP_NET_ADMIN and \
+         CAP_PERFMON",
+    )?;
+    xdp(&mut ebpf)?.load().context("the kernel's verifier refused the XDP program")?;
+    Ok(ebpf)
 }
 
 /// The kernel's word for a mode.
@@ -171,9 +218,9 @@ pub fn refuse_occupied(interface: &Interface) -> Result<()> {
     )
 }
 
-fn name_of(id: u32) -> String {
-    let program = aya::programs::loaded_programs().flatten().find(|program| program.id() == id);
-    match program.as_ref().and_then(|program| program.name_as_str()) {
+/// A loaded program's name, in words.
+pub fn name_of(id: u32) -> String {
+    match program_of(id).ok().flatten().as_ref().and_then(|program| program.name_as_str()) {
         Some(name) if !name.is_empty() => format!("named {name}"),
         _ => "without a name".into(),
     }

@@ -1,15 +1,21 @@
 //! Kernel settings of the gateway's interfaces: set while it serves, recorded once, restored by `detach`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
+use nix::net::if_::if_nametoindex;
+
+use super::sys;
 
 const RECORD: &str = "host-settings.json";
 
+/// What the record calls generic receive offload of an interface.
+const GRO: &str = "gro/";
+
 /// Settings that hold for the whole host (its network namespace) with the reason for each.
-const GLOBAL: [(&str, &str); 3] = [
+pub const GLOBAL: [(&str, &str); 3] = [
     // The kernel fragments packets and resolves next hops for us, for which it must forward.
     ("ip_forward", "1"),
     // The stricter of `all` and the interface's own counts. A translated packet comes in by a downlink with a public
@@ -20,7 +26,7 @@ const GLOBAL: [(&str, &str); 3] = [
 ];
 
 /// Settings of each uplink and downlink.
-const INTERFACE: [(&str, &str); 5] = [
+pub const INTERFACE: [(&str, &str); 5] = [
     ("forwarding", "1"),
     ("rp_filter", "0"),
     ("send_redirects", "0"),
@@ -43,7 +49,7 @@ const NEIGHBOURS: [(&str, &str); 3] = [
 /// Sets and records.
 pub struct HostSettings {
     record: PathBuf,
-    /// What each setting was before the gateway first changed it, by path below `/proc/sys/net/ipv4`.
+    /// What each setting was before the gateway first changed it, by path below `/proc/sys/net/ipv4`, and GRO.
     before: BTreeMap<String, String>,
 }
 
@@ -79,18 +85,49 @@ impl HostSettings {
         if now == value {
             return Ok(());
         }
-        if !self.before.contains_key(name) {
-            self.before.insert(name.into(), now.into());
-            let text = serde_json::to_vec_pretty(&self.before).context("encoding the host's settings")?;
-            fs::write(&self.record, text).with_context(|| format!("writing {}", self.record.display()))?;
-        }
+        self.note(name, now)?;
         fs::write(&path, value).with_context(|| format!("setting {} to {value}", path.display()))
+    }
+
+    /// Switches off generic receive offload of an interface; answers whether it was on.
+    pub fn switch_off_gro(&mut self, interface: &str) -> Result<bool> {
+        let was_on = sys::gro(interface, None)?;
+        if was_on {
+            // Noted beforehand, so that no end of this process leaves a change that nobody knows of.
+            self.note(&format!("{GRO}{interface}"), "on")?;
+            sys::gro(interface, Some(false))?;
+        }
+        Ok(was_on)
+    }
+
+    /// Notes what a setting was, unless that is known from before. The record is replaced in one step.
+    fn note(&mut self, name: &str, value: &str) -> Result<()> {
+        if self.before.contains_key(name) {
+            return Ok(());
+        }
+        self.before.insert(name.into(), value.into());
+        let text = serde_json::to_vec_pretty(&self.before).context("encoding the host's settings")?;
+        let new = self.record.with_extension("new");
+        fs::write(&new, text).with_context(|| format!("writing {}", new.display()))?;
+        fs::rename(&new, &self.record).with_context(|| format!("writing {}", self.record.display()))
+    }
+
+    /// The interfaces, of those that exist, whose settings were changed.
+    pub fn interfaces(&self) -> BTreeSet<u32> {
+        let names = self.before.keys().filter_map(|name| name.split('/').nth(1));
+        names.filter_map(|name| if_nametoindex(name).ok()).collect()
     }
 
     /// Puts every recorded setting back and forgets the record; says what was restored.
     pub fn restore(self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
         for (name, value) in &self.before {
+            if let Some(interface) = name.strip_prefix(GRO) {
+                if sys::gro(interface, Some(true)).is_ok() {
+                    lines.push(format!("switched on GRO on {interface} again"));
+                }
+                continue;
+            }
             // An interface that is gone took its settings along.
             if fs::write(path(name), value).is_ok() {
                 lines.push(format!("restored net/ipv4/{name} to {value}"));
@@ -105,6 +142,7 @@ impl HostSettings {
     }
 }
 
-fn path(name: &str) -> PathBuf {
+/// Where a setting is, by its path below `net/ipv4`.
+pub fn path(name: &str) -> PathBuf {
     Path::new("/proc/sys/net/ipv4").join(name)
 }

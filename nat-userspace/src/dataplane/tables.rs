@@ -9,13 +9,17 @@ use aya::Pod;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, MapData};
 use nat_common::abi::{
-    ConnectedKey, Egress, EgressKey, Link, LinkKey, NextHopKey, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL,
-    PrivateAddr, PrivateKey, SIDE_DOWNLINK, SIDE_UPLINK, Settings, Vpc, vpc_number,
+    ConnectedKey, Egress, EgressKey, LINK_USES_HOPS, Link, LinkKey, NextHopKey, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN,
+    PREFIX_POOL, PrivateAddr, PrivateKey, SIDE_DOWNLINK, SIDE_UPLINK, Settings, Vpc, vpc_number,
 };
 
+use super::link_slots::LinkSlots;
+use super::marks::{KernelMarks, Marks};
 use super::network::{Interface, NextHop, Topology};
 use super::pins::Pins;
 use super::plan::{LinkPlan, Plan};
+use super::routing::Routing;
+use super::sys;
 
 /// The tables as they should be.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -27,6 +31,7 @@ pub struct Tables {
     own: BTreeMap<PrivateKey, u32>,
     connected: BTreeMap<(u8, [u8; 4], u32), u32>,
     unreachable: BTreeSet<NextHop>,
+    marks: Marks,
 }
 
 /// A planned link that exists at present.
@@ -37,6 +42,20 @@ pub struct Present<'a> {
     pub interface: &'a Interface,
     /// The interface whose routing applies: the VLAN sub-interface where there is one.
     pub routing: &'a Interface,
+}
+
+impl Present<'_> {
+    /// Number of a downlink's VPC, 0 for an uplink.
+    pub fn vpc(&self) -> u32 {
+        self.plan.vpc.as_ref().map_or(0, |vpc| vpc_number(vpc.as_str()))
+    }
+
+    /// How a frame leaves by this link, under what the FIB and the binding call it.
+    pub fn egress(&self) -> (EgressKey, Egress) {
+        let (outer, inner) = tags(self.plan);
+        let key = EgressKey { fib_ifindex: self.routing.index, vpc: self.vpc() };
+        (key, Egress { ifindex: self.interface.index, outer, inner })
+    }
 }
 
 /// The planned links whose interfaces exist.
@@ -52,13 +71,14 @@ pub fn present<'a>(plan: &'a Plan, topology: &'a Topology) -> Vec<Present<'a>> {
 
 impl Tables {
     /// Computes every table.
-    pub fn compute(plan: &Plan, topology: &Topology) -> Tables {
+    pub fn compute(plan: &Plan, topology: &Topology, routing: &Routing) -> Tables {
         let mut tables = Tables::default();
         let present = present(plan, topology);
         let mut downlinks: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for link in &present {
-            let vpc = link.plan.vpc.as_ref().map_or(0, |vpc| vpc_number(vpc.as_str()));
-            let (outer, inner) = tags(link.plan);
+            let vpc = link.vpc();
+            let (key, egress) = link.egress();
+            let Egress { outer, inner, .. } = egress;
             let address = topology.addresses.iter().find(|own| own.ifindex == link.routing.index);
             tables.links.insert(
                 LinkKey { ifindex: link.interface.index, outer, inner },
@@ -68,11 +88,10 @@ impl Tables {
                     fib_ifindex: link.routing.index,
                     address: address.map_or([0; 4], |own| own.address.octets()),
                     mac: link.interface.mac.unwrap_or_default(),
-                    reserved: [0; 2],
+                    flags: if link.routing.forwarding { LINK_USES_HOPS } else { 0 },
                 },
             );
-            let key = EgressKey { fib_ifindex: link.routing.index, vpc };
-            tables.egress.insert(key, Egress { ifindex: link.interface.index, outer, inner });
+            tables.egress.insert(key, egress);
             if vpc != 0 {
                 downlinks.entry(vpc).or_default().push(link.routing.index);
             }
@@ -85,7 +104,11 @@ impl Tables {
         }
         tables.add_own(&present, topology);
         tables.add_prefixes(plan);
-        tables.unreachable = topology.failed.clone();
+        for (address, length) in routing.marked() {
+            tables.marks.add_route(address.octets(), length);
+        }
+        let failed = topology.neighbours.iter().filter(|(_, neighbour)| neighbour.failed);
+        tables.unreachable = failed.map(|(place, _)| *place).collect();
         tables
     }
 
@@ -93,11 +116,8 @@ impl Tables {
         // Loopback addresses are no host's on a wire; the program calls them martian.
         for own in topology.addresses.iter().filter(|own| !own.address.is_loopback()) {
             // A downlink's address is reached from its own VPC only; every other one from everywhere.
-            let vpcs: BTreeSet<u32> = present
-                .iter()
-                .filter(|link| link.routing.index == own.ifindex)
-                .map(|link| link.plan.vpc.as_ref().map_or(0, |vpc| vpc_number(vpc.as_str())))
-                .collect();
+            let vpcs: BTreeSet<u32> =
+                present.iter().filter(|link| link.routing.index == own.ifindex).map(Present::vpc).collect();
             let vpcs = if vpcs.is_empty() { BTreeSet::from([0]) } else { vpcs };
             for vpc in vpcs {
                 self.own.insert(PrivateKey { vpc, address: PrivateAddr(own.address.octets()) }, 1);
@@ -111,7 +131,9 @@ impl Tables {
     }
 
     fn add_prefixes(&mut self, plan: &Plan) {
-        for (prefixes, flag) in [(&plan.pools, PREFIX_POOL), (&plan.martian_exceptions, PREFIX_MARTIAN_EXCEPTION)] {
+        for (prefixes, flag) in
+            [(&plan.pools, PREFIX_POOL), (&plan.tuning.martian_exceptions, PREFIX_MARTIAN_EXCEPTION)]
+        {
             for prefix in prefixes {
                 *self.prefixes.entry((prefix.length(), prefix.first().octets())).or_default() |= flag;
             }
@@ -119,11 +141,13 @@ impl Tables {
         // The longest prefix wins in the kernel, so each gets what holds for the ranges around it.
         let around = self.prefixes.clone();
         for ((length, address), flags) in &mut self.prefixes {
-            for ((shorter, network_address), more) in &around {
-                if shorter < length && network(Ipv4Addr::from(*address), *shorter) == *network_address {
-                    *flags |= more;
-                }
+            for shorter in 0..*length {
+                let outer = (shorter, network(Ipv4Addr::from(*address), shorter));
+                *flags |= around.get(&outer).copied().unwrap_or(0);
             }
+        }
+        for (length, address) in self.prefixes.keys() {
+            self.marks.add_prefix(*address, *length);
         }
     }
 
@@ -163,6 +187,8 @@ pub struct KernelTables {
     connected: LpmTrie<MapData, ConnectedKey, u32>,
     unreachable: HashMap<MapData, NextHopKey, u32>,
     settings: Array<MapData, Settings>,
+    link_slots: LinkSlots,
+    marks: KernelMarks,
 }
 
 impl KernelTables {
@@ -177,21 +203,31 @@ impl KernelTables {
             connected: pins.open("CONNECTED")?,
             unreachable: pins.open("UNREACHABLE")?,
             settings: pins.open("SETTINGS")?,
+            link_slots: LinkSlots::open(pins)?,
+            marks: KernelMarks::open(pins)?,
         })
     }
 
     /// Writes the settings that follow from the plan; a monitor that is on stays on. Answers the mark of packets handed
-    /// to the kernel, which is drawn once for the life of the maps: the guard that stands knows it already.
-    pub fn set_settings(&mut self, plan: &Plan) -> Result<[u8; 6]> {
+    /// to the kernel, which is drawn once for the life of the maps, or is that of maps taken over: the guard that stands
+    /// knows it already.
+    pub fn set_settings(&mut self, plan: &Plan, earlier: Option<[u8; 6]>) -> Result<[u8; 6]> {
         let vpcs: BTreeSet<_> = plan.downlinks.iter().filter_map(|link| link.vpc.as_ref()).collect();
         let before = self.settings.get(&0, 0).context("reading SETTINGS")?;
-        let handover_mac = if before.handover_mac == [0; 6] { secret_mac()? } else { before.handover_mac };
+        let handover_mac = match (before.handover_mac, earlier) {
+            ([0, 0, 0, 0, 0, 0], Some(earlier)) => earlier,
+            ([0, 0, 0, 0, 0, 0], None) => secret_mac()?,
+            (mark, _) => mark,
+        };
         let settings = Settings {
             handover_mac,
             check_handover: u32::from(vpcs.len() > 1),
-            icmp_errors_per_second: plan.icmp_errors_per_second,
-            icmp_error_burst: plan.icmp_error_burst,
-            monitor_per_second: plan.monitor_per_second,
+            icmp_errors_per_second: plan.tuning.icmp_errors_per_second,
+            icmp_error_burst: plan.tuning.icmp_error_burst,
+            monitor_per_second: plan.tuning.monitor_per_second,
+            max_pairs: plan.limits.pairs,
+            max_instances: plan.limits.instances,
+            counters_per_cpu: plan.limits.counters_per_cpu(),
             ..before
         };
         self.settings.set(0, settings, 0).context("writing SETTINGS")?;
@@ -212,15 +248,40 @@ impl KernelTables {
             }),
         )
         .context("writing CONNECTED")?;
+        self.marks.write(&tables.marks);
         sync(&mut self.own, &tables.own).context("writing OWN")?;
         sync(&mut self.egress, &tables.egress).context("writing EGRESS")?;
         sync(&mut self.vpcs, &tables.vpcs).context("writing VPCS")?;
-        sync(&mut self.links, &tables.links).context("writing LINKS")?;
+        self.write_links(&tables.links).context("writing LINKS")?;
         let unreachable = tables
             .unreachable
             .iter()
             .map(|(fib_ifindex, address)| (NextHopKey { fib_ifindex: *fib_ifindex, address: address.octets() }, 1));
         sync(&mut self.unreachable, &unreachable.collect()).context("writing UNREACHABLE")
+    }
+}
+
+impl KernelTables {
+    /// Links that changed or went leave both maps first, and packets in flight come out of them, before their memory
+    /// becomes another link's.
+    fn write_links(&mut self, wanted: &BTreeMap<LinkKey, Link>) -> Result<()> {
+        let present: BTreeMap<LinkKey, Link> = self.links.iter().collect::<Result<_, _>>()?;
+        let kept = |key: &LinkKey, link: &Link| wanted.get(key) == Some(link);
+        let gone: Vec<LinkKey> = present.iter().filter(|(key, link)| !kept(key, link)).map(|(key, _)| *key).collect();
+        for key in &gone {
+            self.link_slots.clear(key);
+            if !wanted.contains_key(key) {
+                self.links.remove(key)?;
+            }
+        }
+        if !gone.is_empty() {
+            sys::grace_period();
+        }
+        sync(&mut self.links, wanted)?;
+        for (key, link) in wanted {
+            self.link_slots.offer(key, link);
+        }
+        Ok(())
     }
 }
 
@@ -244,21 +305,20 @@ fn sync<K: Pod + Ord, V: Pod + PartialEq>(map: &mut HashMap<MapData, K, V>, want
     Ok(())
 }
 
-/// Like [`sync`]; a trie has few entries here, so what differs is found by looking through them.
-fn sync_trie<K: Pod + PartialEq>(
+/// Like [`sync`].
+fn sync_trie<K: Pod + Ord>(
     trie: &mut LpmTrie<MapData, K, u32>,
     wanted: impl Iterator<Item = (u32, K, u32)>,
 ) -> Result<()> {
-    let wanted: Vec<(u32, K, u32)> = wanted.collect();
+    let wanted: BTreeMap<(u32, K), u32> = wanted.map(|(length, data, value)| ((length, data), value)).collect();
     let present: Vec<(Key<K>, u32)> = trie.iter().collect::<Result<_, _>>()?;
-    let same = |key: &Key<K>, length: u32, data: &K| key.prefix_len() == length && key.data() == *data;
-    for (length, data, value) in &wanted {
-        if !present.iter().any(|(key, old)| same(key, *length, data) && old == value) {
-            trie.insert(&Key::new(*length, *data), *value, 0)?;
-        }
+    let present: BTreeMap<(u32, K), u32> =
+        present.into_iter().map(|(key, value)| ((key.prefix_len(), key.data()), value)).collect();
+    for (place, value) in wanted.iter().filter(|(place, value)| present.get(place) != Some(value)) {
+        trie.insert(&Key::new(place.0, place.1), *value, 0)?;
     }
-    for (key, _) in present.iter().filter(|(key, _)| !wanted.iter().any(|(length, data, _)| same(key, *length, data))) {
-        trie.remove(key)?;
+    for place in present.keys().filter(|place| !wanted.contains_key(place)) {
+        trie.remove(&Key::new(place.0, place.1))?;
     }
     Ok(())
 }

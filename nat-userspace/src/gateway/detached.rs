@@ -7,8 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use anyhow::{Result, ensure};
 
 use super::PacketPath;
-use crate::address::VpcId;
-use crate::dataplane::{Drift, Host, LinkStatus, MapUse, Notice, PlaneStatus};
+use crate::address::{Prefix, VpcId};
+use crate::dataplane::{Drift, Environment, HopStatus, Host, LinkStatus, MapUse, Notice, PlaneStatus, Tuning};
+
+use super::{AddressTraffic, Meter, Traffic, VerdictRow};
 
 /// One call.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub(crate) enum Told {
     Set(Host),
     Remove(VpcId, Ipv4Addr),
     Announce(Ipv4Addr),
+    Retune(Tuning),
+    Pools(Vec<Prefix>),
 }
 
 /// Clones share one recording, so that a test keeps one and the gateway gets the other.
@@ -34,6 +38,8 @@ pub(crate) struct Recording {
     pub(crate) maps: Maps,
     pub(crate) fails: bool,
     pub(crate) problems: Vec<String>,
+    pub(crate) environment: Environment,
+    pub(crate) pools: Option<Vec<Prefix>>,
 }
 
 impl Detached {
@@ -75,12 +81,38 @@ impl PacketPath for Detached {
         Ok(())
     }
 
-    fn announce(&mut self, public: Ipv4Addr) {
-        self.recording().told.push(Told::Announce(public));
+    fn environment(&self) -> Environment {
+        self.recording().environment.clone()
+    }
+
+    fn set_pools(&mut self, pools: &[Prefix]) -> Result<()> {
+        let known = self.recording().pools.replace(pools.to_vec());
+        match known {
+            Some(known) if known != pools => self.told_to(Told::Pools(pools.to_vec())).map(drop),
+            // What it begins with, or has already.
+            _ => Ok(()),
+        }
+    }
+
+    fn announce(&mut self, addresses: &[Ipv4Addr], _: u32) -> usize {
+        self.recording().told.extend(addresses.iter().copied().map(Told::Announce));
+        addresses.len()
     }
 
     async fn turn(&mut self) -> Notice {
         std::future::pending().await
+    }
+
+    fn glance(&self) -> PlaneStatus {
+        self.status()
+    }
+
+    fn retune(&mut self, tuning: &Tuning) -> Result<()> {
+        self.told_to(Told::Retune(tuning.clone())).map(drop)
+    }
+
+    fn meter(&self) -> Arc<dyn Meter> {
+        Arc::new(self.clone())
     }
 
     fn status(&self) -> PlaneStatus {
@@ -104,7 +136,25 @@ impl PacketPath for Detached {
                 link("eth1", "downlink", Some("vpc-default"), None),
             ],
             maps: vec![MapUse { name: "OUTBOUND".into(), entries: recording.maps.len() as u64, capacity: 3 }],
+            next_hops: HopStatus::default(),
             problems: recording.problems.clone(),
         }
+    }
+}
+
+impl Meter for Detached {
+    fn verdicts(&self) -> Result<Vec<VerdictRow>> {
+        ensure!(!self.recording().fails, "the kernel said no");
+        let row =
+            |verdict, action, packets| VerdictRow { verdict, action, packets, bytes: 60 * packets, explanation: "" };
+        Ok(vec![row("inbound", "forward", 7), row("unknown-source", "drop", 2)])
+    }
+
+    /// Each address has carried as many packets as its last number.
+    fn busiest(&self, most: usize) -> Result<Vec<AddressTraffic>> {
+        let mut all: Vec<Ipv4Addr> = self.recording().maps.values().copied().flatten().collect();
+        all.sort_by_key(|public| std::cmp::Reverse(public.octets()[3]));
+        let traffic = |public: Ipv4Addr| Traffic { packets_in: public.octets()[3].into(), ..Traffic::default() };
+        Ok(all.into_iter().take(most).map(|public| AddressTraffic { public, traffic: traffic(public) }).collect())
     }
 }

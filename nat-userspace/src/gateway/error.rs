@@ -1,8 +1,11 @@
 //! Why a command was not done, or not in full.
 
+use std::fmt;
+use std::net::Ipv4Addr;
+
 use thiserror::Error;
 
-use crate::address::{Refusal, RefusalKind, VpcId};
+use crate::address::{Prefix, Refusal, RefusalKind, Time, VpcId};
 
 /// What to make of an error without reading it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,19 +29,46 @@ pub enum GatewayError {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// No downlink belongs to the VPC, so no instance in it could be reached.
-    #[error("there is no VPC {vpc}, for no downlink belongs to it; there is {}", list(known))]
+    #[error("{}there is no VPC {vpc}, for no downlink belongs to it; there is {}", Pair(*pair), list(known))]
     UnknownVpc {
+        /// Of an import, the pair that asks for it, counted from 0.
+        pair: Option<usize>,
         /// The one asked for.
         vpc: VpcId,
         /// Those of the downlinks.
         known: Vec<VpcId>,
     },
+    /// The range holds an address of the host.
+    #[error(
+        "pool {pool} contains {address}, the gateway's own address on {interface}; \
+         give the gateway another address or choose another pool"
+    )]
+    OwnAddressInPool {
+        /// The range.
+        pool: Prefix,
+        /// The host's address.
+        address: Ipv4Addr,
+        /// Where it has it.
+        interface: String,
+    },
+    /// What has not happened yet cannot be given up.
+    #[error("the history cannot be pruned up to {before}, which is still to come; give a time that has passed")]
+    PruningAhead {
+        /// The time asked for.
+        before: Time,
+    },
     /// The change could not be made durable.
     #[error("the change could not be stored and was not made: {0}")]
     NotStored(String),
+    /// A flush has failed, and what is on the disk has not been checked since.
+    #[error("the store is read-only and nothing was changed, because {0}; it is reopened and checked every second")]
+    ReadOnly(String),
     /// The change is committed but the maps do not show it yet.
     #[error("the change is stored but not in effect yet, and is tried again every second: {0}")]
     NotInEffect(String),
+    /// The new configuration is not to be had.
+    #[error("the configuration in effect is kept: {0}")]
+    NotReloaded(String),
     /// The daemon is about to end.
     #[error("the gateway is stopping")]
     Stopping,
@@ -55,7 +85,24 @@ impl GatewayError {
                 RefusalKind::Exhausted => Kind::Exhausted,
             },
             GatewayError::UnknownVpc { .. } => Kind::NotFound,
-            GatewayError::NotStored(_) | GatewayError::NotInEffect(_) | GatewayError::Stopping => Kind::Internal,
+            GatewayError::NotReloaded(_) => Kind::Invalid,
+            GatewayError::OwnAddressInPool { .. } => Kind::Conflict,
+            GatewayError::PruningAhead { .. } => Kind::Invalid,
+            GatewayError::NotStored(_)
+            | GatewayError::ReadOnly(_)
+            | GatewayError::NotInEffect(_)
+            | GatewayError::Stopping => Kind::Internal,
+        }
+    }
+
+    /// Of an import, the pair that is to blame, counted from 0, and why it is.
+    pub fn pair(&self) -> Option<(usize, GatewayError)> {
+        match self {
+            GatewayError::Refused(Refusal::Pair { index, refusal }) => Some((*index, (**refusal).clone().into())),
+            GatewayError::UnknownVpc { pair: Some(index), vpc, known } => {
+                Some((*index, GatewayError::UnknownVpc { pair: None, vpc: vpc.clone(), known: known.clone() }))
+            }
+            _ => None,
         }
     }
 
@@ -64,10 +111,22 @@ impl GatewayError {
         match self {
             GatewayError::Refused(refusal) => refusal.code(),
             GatewayError::UnknownVpc { .. } => "unknown-vpc",
+            GatewayError::OwnAddressInPool { .. } => "own-address-in-pool",
+            GatewayError::PruningAhead { .. } => "pruning-ahead",
             GatewayError::NotStored(_) => "not-stored",
+            GatewayError::ReadOnly(_) => "read-only",
             GatewayError::NotInEffect(_) => "not-in-effect",
+            GatewayError::NotReloaded(_) => "not-reloaded",
             GatewayError::Stopping => "stopping",
         }
+    }
+}
+
+struct Pair(Option<usize>);
+
+impl fmt::Display for Pair {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.map_or(Ok(()), |index| write!(f, "pair {index}: "))
     }
 }
 

@@ -3,18 +3,20 @@
 use std::collections::BTreeSet;
 
 use anyhow::{Context as _, Result, ensure};
-use tracing::{info, warn};
+use tokio::sync::watch;
+use tracing::{debug, info, warn};
 
-use crate::address::{Capacity, Ledger, VpcId};
+use crate::address::{Capacity, Ledger, Pool, VpcId};
 use crate::config::{Config, check_vpcs};
 use crate::dataplane::{self, DataPlane, Environment};
 use crate::store::Store;
 
-use super::{Gateway, Outside, PacketPath, hosts, plan, pool};
+use super::{Configuration, Gateway, Kept, Outside, PacketPath, Pulse, Tally, hosts, plan, pool};
 
 /// A store read in full and found good. Only this leads to a [`Gateway`], so no map is touched without it (invariant 3).
 pub struct Opened {
     ledger: Ledger,
+    configured: Pool,
     store: Store,
     config: Config,
 }
@@ -22,11 +24,37 @@ pub struct Opened {
 impl Opened {
     /// Builds the pool, locks and reads the store, and restores the ledger. Changes nothing.
     pub fn new(config: &Config, environment: &Environment) -> Result<Opened> {
+        Locked::new(config, environment)?.read()
+    }
+}
+
+/// A store that is this process's, and not read yet.
+struct Locked {
+    pool: Pool,
+    environment: Environment,
+    store: Store,
+    config: Config,
+}
+
+impl Locked {
+    fn new(config: &Config, environment: &Environment) -> Result<Locked> {
         let pool = pool::pool(config, environment)?;
-        let (store, snapshot) = Store::open(&config.state_dir)?;
+        let store = Store::lock(&config.state_dir)?;
+        Ok(Locked { pool, environment: environment.clone(), store, config: config.clone() })
+    }
+
+    fn read(self) -> Result<Opened> {
+        let Locked { mut pool, environment, store, config } = self;
+        let snapshot = store.load()?;
+        debug!("the state is read");
+        let configured = pool.clone();
+        pool::follow_standings(&mut pool, &snapshot.standings, &environment)?;
+        if pool.ranges().is_empty() {
+            warn!("there is no pool, so there is no public address to hand out");
+        }
         let path = store.path().display().to_string();
         let contradiction = || format!("{path} contradicts itself or the configuration, and nothing was changed");
-        let ledger = Ledger::restore(pool, snapshot).with_context(contradiction)?;
+        let ledger = Ledger::restore(pool, snapshot).with_context(contradiction)?.with_policy(config.policy());
 
         let (pairs, instances) = (ledger.association_count(), ledger.instances().len());
         ensure!(pairs <= config.max_pairs as usize, "{pairs} pairs are stored; raise max_pairs to that at least");
@@ -43,9 +71,12 @@ impl Opened {
         for (address, holder) in ledger.held_outside_pool() {
             warn!(%address, "{holder} holds an address that no pool has; it keeps it");
         }
-        Ok(Opened { ledger, store, config: config.clone() })
+        debug!("the ledger is restored");
+        Ok(Opened { ledger, configured, store, config })
     }
+}
 
+impl Opened {
     /// Takes over a packet path: makes its maps equal to the ledger and then attaches it.
     pub async fn take_over<P: PacketPath>(self, mut path: P, mut outside: Outside) -> Result<Gateway<P>> {
         // A mistyped state directory looks like a new gateway. Believing it would sweep every binding that serves now.
@@ -56,7 +87,12 @@ impl Opened {
              right? (`eipgate detach` makes a fresh start, and stops traffic)",
             self.store.path().display()
         );
-        let drift = path.reconcile(&hosts(&self.ledger)).context("cannot bring the maps in step with the ledger")?;
+        let hosts = hosts(&self.ledger);
+        debug!(hosts = hosts.len(), "the packet path is there and the hosts are known");
+        path.set_pools(&self.ledger.pool().prefixes()).context("cannot make the pools known to the packet path")?;
+        let drift = path.reconcile(&hosts).context("cannot bring the maps in step with the ledger")?;
+        let mut tally = Tally::default();
+        tally.reconciled(Some(&drift));
         info!(drift.added, drift.removed, drift.changed, "the maps are in step with the ledger");
         path.attach().await?;
         let capacity =
@@ -68,26 +104,46 @@ impl Opened {
             path,
             capacity,
             vpcs: self.config.vpcs(),
+            configured: self.configured,
+            commits: watch::Sender::default(),
             since: outside.now(),
             outside,
             dirty: None,
             degraded: None,
             own_in_pool: BTreeSet::new(),
+            group: None,
+            one_by_one: false,
+            read_only: None,
             lost: None,
+            configuration: Configuration::new(self.config),
+            pulse: Pulse::default(),
+            tally,
+            kept: Kept::default(),
         })
     }
 }
 
 /// Starts the gateway of this machine, up to the point where it could serve.
 pub async fn start(config: &Config) -> Result<Gateway<DataPlane>> {
-    if config.pools.is_empty() {
-        warn!("no pool is configured, so there is no public address to hand out");
-    }
     let environment = dataplane::environment(&plan::uplinks(config)).await?;
-    let opened = Opened::new(config, &environment)?;
-    let outside = Outside::of_this_machine().context("cannot open /dev/urandom")?;
-    let path = DataPlane::start(plan::plan(config)).await?;
-    opened.take_over(path, outside).await
+    let outside = || Outside::of_this_machine().context("cannot open /dev/urandom");
+    // First of all, so that nothing another daemon has put up with this directory is touched.
+    let locked = Locked::new(config, &environment)?;
+    let mut plan = plan::plan(config);
+    if !dataplane::is_first_start(&plan) {
+        let (opened, outside) = (locked.read()?, outside()?);
+        plan.pools = opened.ledger.pool().prefixes();
+        return opened.take_over(DataPlane::start(plan).await?, outside).await;
+    }
+    // Nothing forwards yet, so each moment counts; and there are no maps that the store could contradict. What is made
+    // before it has been read in full goes away again where it turns out to be damaged.
+    let reading = tokio::task::spawn_blocking(move || locked.read());
+    let prepared = DataPlane::prepare(plan).await;
+    debug!("the program is loaded");
+    let (opened, outside) = (reading.await.context("reading the state")??, outside()?);
+    let mut prepared = prepared?;
+    prepared.set_pools(opened.ledger.pool().prefixes());
+    opened.take_over(prepared.put_up()?, outside).await
 }
 
 /// Puts up the guard of a gateway that does not serve yet.

@@ -2,7 +2,7 @@
 
 use std::fmt::Debug;
 use std::fs::File;
-use std::io::{self, Read as _};
+use std::io::{self, BufReader, Read as _};
 use std::str::FromStr;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -21,7 +21,7 @@ pub struct Outside {
 impl Outside {
     /// The machine's own.
     pub fn of_this_machine() -> io::Result<Outside> {
-        let mut urandom = File::open("/dev/urandom")?;
+        let mut urandom = BufReader::new(File::open("/dev/urandom")?);
         let chance = move || {
             let mut bytes = [0; 8];
             urandom.read_exact(&mut bytes).expect("/dev/urandom never ends");
@@ -54,6 +54,22 @@ impl Outside {
                 return id;
             }
         }
+    }
+
+    /// So many different ids with this prefix, ascending, each of which `is_free`.
+    pub(super) fn draw_ids<Id: FromStr<Err: Debug> + Ord>(
+        &mut self,
+        prefix: &str,
+        count: usize,
+        is_free: impl Fn(&Id) -> bool,
+    ) -> Vec<Id> {
+        let mut drawn = Vec::with_capacity(count);
+        while drawn.len() < count {
+            drawn.extend((drawn.len()..count).map(|_| self.draw_id(prefix, &is_free)));
+            drawn.sort_unstable();
+            drawn.dedup();
+        }
+        drawn
     }
 }
 

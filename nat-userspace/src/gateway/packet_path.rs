@@ -1,11 +1,15 @@
 //! What the gateway asks of the side that owns the maps: the kernel's in operation, a recording in tests.
 
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use anyhow::Result;
 
-use crate::address::VpcId;
-use crate::dataplane::{DataPlane, Drift, Host, Notice, PlaneStatus};
+use crate::address::{Prefix, VpcId};
+use crate::dataplane::{DataPlane, Drift, Environment, Host, Notice, PlaneStatus, Tuning};
+
+use super::Meter;
+use super::meter::PinnedMeter;
 
 /// The packet path as the gateway drives it.
 pub trait PacketPath {
@@ -18,20 +22,49 @@ pub trait PacketPath {
     /// Makes a host known, or changes it; in effect on the next packet.
     fn set_host(&mut self, host: &Host) -> Result<()>;
 
+    /// Makes many hosts known, or changes them, in this order, and tells after some of them how many are done. Those
+    /// that were done before an error stay.
+    fn set_hosts(&mut self, hosts: &[Host], progress: &mut dyn FnMut(usize)) -> Result<()> {
+        for (done, host) in hosts.iter().enumerate() {
+            progress(done);
+            self.set_host(host)?;
+        }
+        Ok(())
+    }
+
     /// Forgets a host.
     fn remove_host(&mut self, vpc: &VpcId, private: Ipv4Addr) -> Result<()>;
 
-    /// Tells the link who has a public address now.
-    fn announce(&mut self, public: Ipv4Addr);
+    /// What the host's network looks like to whoever makes pools.
+    fn environment(&self) -> Environment;
+
+    /// Makes these the public ranges, in effect when this returns.
+    fn set_pools(&mut self, pools: &[Prefix]) -> Result<()>;
+
+    /// Tells the link who has these public addresses now, so many a second; answers how many are on a link.
+    fn announce(&mut self, addresses: &[Ipv4Addr], per_second: u32) -> usize;
 
     /// Waits for something the gateway should know. May be dropped at any time.
     fn turn(&mut self) -> impl Future<Output = Notice>;
 
     /// How it is.
     fn status(&self) -> PlaneStatus;
+
+    /// How it is as far as it knows without asking anybody.
+    fn glance(&self) -> PlaneStatus;
+
+    /// Changes what can change while it serves.
+    fn retune(&mut self, tuning: &Tuning) -> Result<()>;
+
+    /// What reads its counters.
+    fn meter(&self) -> Arc<dyn Meter>;
 }
 
 impl PacketPath for DataPlane {
+    fn set_hosts(&mut self, hosts: &[Host], progress: &mut dyn FnMut(usize)) -> Result<()> {
+        self.set_hosts(hosts, progress)
+    }
+
     fn reconcile(&mut self, hosts: &[Host]) -> Result<Drift> {
         self.reconcile(hosts)
     }
@@ -48,8 +81,16 @@ impl PacketPath for DataPlane {
         self.remove_host(vpc, private)
     }
 
-    fn announce(&mut self, public: Ipv4Addr) {
-        self.announce(public);
+    fn environment(&self) -> Environment {
+        self.environment()
+    }
+
+    fn set_pools(&mut self, pools: &[Prefix]) -> Result<()> {
+        self.set_pools(pools)
+    }
+
+    fn announce(&mut self, addresses: &[Ipv4Addr], per_second: u32) -> usize {
+        self.announce(addresses, per_second)
     }
 
     async fn turn(&mut self) -> Notice {
@@ -58,5 +99,17 @@ impl PacketPath for DataPlane {
 
     fn status(&self) -> PlaneStatus {
         self.status()
+    }
+
+    fn glance(&self) -> PlaneStatus {
+        self.glance()
+    }
+
+    fn retune(&mut self, tuning: &Tuning) -> Result<()> {
+        self.retune(tuning)
+    }
+
+    fn meter(&self) -> Arc<dyn Meter> {
+        Arc::new(PinnedMeter { bpf_dir: self.bpf_dir().to_owned() })
     }
 }

@@ -1,25 +1,65 @@
-//! The configured ranges as a pool: on-link where an uplink's network holds them, else routed.
+//! Ranges as a pool: on-link where an uplink's network holds them, else routed; configured, or added and drained since.
 
 use std::net::Ipv4Addr;
 
-use anyhow::{Result, bail, ensure};
+use anyhow::{Context as _, Result, ensure};
+use tracing::warn;
 
-use crate::address::{Pool, PoolDefinition, PoolKind, Prefix, ReservedRanges};
+use super::GatewayError;
+use crate::address::{Pool, PoolDefinition, PoolError, PoolKind, Prefix, ReservedRanges, Standing};
 use crate::config::Config;
 use crate::dataplane::Environment;
 
 pub(super) fn pool(config: &Config, environment: &Environment) -> Result<Pool> {
-    let definitions = config.pools.iter().map(|prefix| define(*prefix, environment)).collect::<Result<Vec<_>>>()?;
-    let reserved = if config.allow_reserved_pools { ReservedRanges::Allow } else { ReservedRanges::Refuse };
-    let pool = Pool::new(definitions, &config.excluded(), reserved, config.cool_down)?;
+    let definitions = config.pools.iter().map(|prefix| define(*prefix, environment)).collect::<Result<Vec<_>, _>>()?;
+    let pool = Pool::new(definitions, &config.excluded(), reserved(config.allow_reserved_pools), config.cool_down)?;
     for range in pool.ranges() {
-        let prefix = range.prefix();
-        ensure!(range.members() > 0, "pool {prefix} has no address to hand out: all are excluded or the gateway's own");
+        let pool = range.prefix();
+        ensure!(range.members() > 0, PoolError::NoMembers { pool });
     }
     Ok(pool)
 }
 
-fn define(prefix: Prefix, environment: &Environment) -> Result<PoolDefinition> {
+/// The pool as it is where no range lies inside an uplink's network, for judging a configuration without the network.
+pub(super) fn as_routed(config: &Config) -> Result<Pool> {
+    pool(config, &Environment::default())
+}
+
+pub(super) fn reserved(allowed: bool) -> ReservedRanges {
+    if allowed { ReservedRanges::Allow } else { ReservedRanges::Refuse }
+}
+
+/// Makes of what is configured what was commanded since: the last word about a range is the one that holds.
+pub(super) fn follow_standings(
+    pool: &mut Pool,
+    standings: &[(Prefix, Standing)],
+    environment: &Environment,
+) -> Result<()> {
+    for (prefix, standing) in standings.iter().copied() {
+        let Some(state) = standing.state() else {
+            if pool.find(prefix).is_some() {
+                warn!(
+                    "pool {prefix} is configured and was removed by command; `eipgate pool add {prefix}` brings it back"
+                );
+            }
+            pool.remove(prefix);
+            continue;
+        };
+        if pool.find(prefix).is_none() && standing.is_added() {
+            // Whether it may be a reserved one was decided when it was added.
+            let added = define(prefix, environment).map_err(anyhow::Error::from);
+            let added = added.and_then(|definition| Ok(pool.addition(definition, ReservedRanges::Allow)?));
+            let added = added.with_context(|| {
+                format!("pool {prefix}, which was added by command, does not go with the configuration or the host")
+            })?;
+            pool.insert(added);
+        }
+        pool.set_state(prefix, state);
+    }
+    Ok(())
+}
+
+pub(super) fn define(prefix: Prefix, environment: &Environment) -> Result<PoolDefinition, GatewayError> {
     let networks = environment
         .own
         .iter()
@@ -33,11 +73,11 @@ fn define(prefix: Prefix, environment: &Environment) -> Result<PoolDefinition> {
         return Ok(PoolDefinition { prefix, kind: PoolKind::OnLink { connected, gateway } });
     }
     if let Some(own) = inside.next() {
-        let (address, interface) = (own.address, &own.interface);
-        bail!(
-            "pool {prefix} contains {address}, the gateway's own address on {interface}; \
-             give the gateway another address or choose another pool"
-        );
+        return Err(GatewayError::OwnAddressInPool {
+            pool: prefix,
+            address: own.address,
+            interface: own.interface.clone(),
+        });
     }
     Ok(PoolDefinition { prefix, kind: PoolKind::Routed })
 }

@@ -20,6 +20,8 @@ pub struct Status {
     pub eips: usize,
     /// Held addresses that the present pools do not have.
     pub held_outside_pools: usize,
+    /// Settings that are configured and wait for a restart.
+    pub waiting: Vec<&'static str>,
     /// What the maps hold at most.
     pub capacity: Capacity,
     /// What the data plane says of itself.

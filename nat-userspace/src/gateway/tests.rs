@@ -1,14 +1,20 @@
 //! The gateway over a packet path that only remembers: in what order things happen, and what happens when one fails.
 
+mod flushes;
+mod serving;
+
 use std::fs;
 use std::path::Path;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 use super::detached::{Maps, Told};
 use super::*;
-use crate::address::{AccountId, ChargeType, NewInstance, Reallocate, Refusal};
+use crate::address::{
+    AccountId, Billing, Import, InstanceState, NewEip, NewInstance, NewPair, PublicAs, Reallocate, Refusal, StopMode,
+};
 use crate::config::Config;
-use crate::dataplane::{Environment, Host};
+use crate::dataplane::{Environment, Host, OwnAddress};
 
 fn config(state_dir: &Path) -> Config {
     Config {
@@ -37,22 +43,14 @@ fn account() -> AccountId {
 }
 
 fn create(gateway: &mut dyn Operations, last: u8, bandwidth_mbps: u32) -> Result<Change, GatewayError> {
-    let new = NewInstance {
-        id: gateway.new_instance_id(),
-        account: account(),
-        vpc: "vpc-default".parse().unwrap(),
-        private: [10, 0, 0, last].into(),
-        name: None,
-        bandwidth_mbps,
-        charge_type: ChargeType::default(),
-    };
-    gateway.perform(Command::CreateInstance(new))
+    let private = [10, 0, 0, last].into();
+    let new = NewInstance::new(gateway.new_instance_id(), account(), "vpc-default".parse().unwrap(), private);
+    gateway.perform(Command::CreateInstance(NewInstance { bandwidth_mbps, ..new }))
 }
 
 fn allocate(gateway: &mut dyn Operations) -> EipId {
     let id = gateway.new_eip_id();
-    let command = Command::AllocateEip { id: id.clone(), account: account(), address: None, name: None };
-    gateway.perform(command).unwrap();
+    gateway.perform(Command::AllocateEip(NewEip::new(id.clone(), account()))).unwrap();
     id
 }
 
@@ -91,13 +89,20 @@ async fn invariant_3_no_map_is_swept_before_the_store_is_read() {
     path.told();
 
     // The stored state is unreadable in one way after the other: no map is touched.
-    let state = directory.path().join("state.json");
-    let good = fs::read_to_string(&state).unwrap();
-    for (from, to) in
-        [("\"version\":1", "\"version\":2"), ("8.8.8.0", "8.8.8"), ("\"instances\":[", "\"instances\":[{")]
-    {
-        fs::write(&state, good.replace(from, to)).unwrap();
+    let state = directory.path().join("state.db");
+    let good = fs::read(&state).unwrap();
+    let corrupt: [fn(&mut Vec<u8>); 4] = [
+        |bytes| bytes[63] += 1,
+        |bytes| bytes[68..72].fill(0),
+        |bytes| bytes[4096..].fill(0),
+        |bytes| bytes.truncate(5000),
+    ];
+    for corrupt in corrupt {
+        let mut bytes = good.clone();
+        corrupt(&mut bytes);
+        fs::write(&state, &bytes).unwrap();
         assert!(gateway(&config, &path).await.is_err());
+        assert_eq!(fs::read(&state).unwrap(), bytes);
     }
     let lower = Config { max_instances: 1, ..config.clone() };
     fs::write(&state, &good).unwrap();
@@ -143,21 +148,20 @@ async fn invariant_9_refused_commands_touch_no_map() {
     let (eip, other) = (allocate(&mut gateway), allocate(&mut gateway));
     bind(&mut gateway, &eip, 1).unwrap();
     path.told();
-    let (ledger, stored) = (gateway.ledger.clone(), fs::read(gateway.store.path()).unwrap());
+    let stored = || ["state.db", "state.db-wal"].map(|file| fs::read(directory.path().join(file)).unwrap());
+    let (ledger, before) = (gateway.ledger.clone(), stored());
 
     let (one, two) = (id_at(&gateway, 1), id_at(&gateway, 2));
     let account = account();
     let unknown: InstanceId = "ins-unknown".parse().unwrap();
     let new = |last: u8, vpc: &str, bandwidth_mbps| {
-        Command::CreateInstance(NewInstance {
-            id: "ins-new".parse().unwrap(),
-            account: "default".parse().unwrap(),
-            vpc: vpc.parse().unwrap(),
-            private: [10, 0, 0, last].into(),
-            name: None,
-            bandwidth_mbps,
-            charge_type: ChargeType::default(),
-        })
+        let new = NewInstance::new(
+            "ins-new".parse().unwrap(),
+            "default".parse().unwrap(),
+            vpc.parse().unwrap(),
+            [10, 0, 0, last].into(),
+        );
+        Command::CreateInstance(NewInstance { bandwidth_mbps, ..new })
     };
     let refused = [
         (new(1, "vpc-default", 0), "private-address-taken"),
@@ -167,7 +171,7 @@ async fn invariant_9_refused_commands_touch_no_map() {
         (Command::BindEip { account: account.clone(), eip: other.clone(), instance: one }, "instance-has-eip"),
         (Command::BindEip { account: account.clone(), eip: eip.clone(), instance: two }, "eip-already-bound"),
         (
-            Command::UnbindEip { account: account.clone(), eip: other, reallocate: Reallocate::ByBandwidth },
+            Command::UnbindEip { account: account.clone(), eip: other, reallocate: Reallocate::ByPolicy },
             "eip-not-bound",
         ),
         (Command::ReleaseEip { account, eip }, "eip-bound"),
@@ -177,7 +181,7 @@ async fn invariant_9_refused_commands_touch_no_map() {
     }
     assert_eq!(path.told(), []);
     assert_eq!(gateway.ledger, ledger);
-    assert_eq!(fs::read(gateway.store.path()).unwrap(), stored);
+    assert_eq!(stored(), before);
 }
 
 #[tokio::test]
@@ -196,7 +200,7 @@ async fn a_change_reaches_the_maps_in_order_and_is_announced() {
     assert_eq!(path.told(), []);
     bind(&mut gateway, &eip, 1).unwrap();
     assert_eq!(path.told(), [Told::Set(host(1, Some(1))), announce(1)]);
-    gateway.perform(Command::UnbindEip { account: account(), eip, reallocate: Reallocate::ByBandwidth }).unwrap();
+    gateway.perform(Command::UnbindEip { account: account(), eip, reallocate: Reallocate::ByPolicy }).unwrap();
     assert_eq!(path.told(), [Told::Set(host(1, Some(2))), announce(2)]);
     let instance = id_at(&gateway, 1);
     gateway.perform(Command::TerminateInstance { account: account(), instance }).unwrap();
@@ -301,6 +305,174 @@ async fn an_address_set_aside_by_an_earlier_daemon_is_free_again_when_nobody_is_
 }
 
 #[tokio::test]
+async fn stopping_starting_and_converting_reach_the_maps_only_where_an_address_changes() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, path) = (config(directory.path()), Detached::default());
+    let mut gateway = gateway(&config, &path).await.unwrap();
+    create(&mut gateway, 1, 5).unwrap();
+    path.told();
+    let instance = id_at(&gateway, 1);
+    let stop = |mode| Command::StopInstance { account: account(), instance: instance.clone(), mode };
+    let start = || Command::StartInstance { account: account(), instance: instance.clone() };
+
+    gateway.perform(stop(StopMode::KeepCharging)).unwrap();
+    gateway.perform(start()).unwrap();
+    assert_eq!(path.told(), []);
+    gateway.perform(stop(StopMode::StopCharging)).unwrap();
+    assert_eq!(path.told(), [Told::Set(host(1, None))]);
+    gateway.perform(start()).unwrap();
+    assert_eq!(path.told(), [Told::Set(host(1, Some(1))), Told::Announce([8, 8, 8, 1].into())]);
+    let id = gateway.new_eip_id();
+    let convert = Command::ConvertOrdinary { id: id.clone(), account: account(), instance, name: None };
+    gateway.perform(convert).unwrap();
+    // Not one write, so no packet can notice.
+    assert_eq!(path.told(), []);
+    assert_eq!(gateway.ledger.eip(&id).unwrap().address.octets(), [8, 8, 8, 1]);
+    assert_eq!(path.recording().maps, maps_of(&gateway.ledger));
+}
+
+#[tokio::test]
+async fn a_prepaid_instance_expires_while_the_gateway_serves() {
+    const BEGIN: u64 = 1_795_174_980_000;
+    let directory = tempfile::tempdir().unwrap();
+    let path = Detached::default();
+    let config = Config { recycle_bin: Duration::from_secs(20), ..config(directory.path()) };
+    let seconds = Arc::new(AtomicU64::new(0));
+    let clock = Arc::clone(&seconds);
+    let outside = Outside::new(move || Time(BEGIN + 1000 * clock.load(Ordering::Relaxed)), || [7; 8]);
+    let opened = Opened::new(&config, &Environment::default()).unwrap();
+    let gateway = opened.take_over(path.clone(), outside).await.unwrap();
+    let (handle, jobs) = Handle::new();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let seen = async |wanted: Option<(InstanceState, bool)>| {
+        let mut look = interval(Duration::from_millis(10));
+        let now = |operations: &mut dyn Operations| {
+            operations.ledger().instances().next().map(|instance| (instance.state, instance.ordinary.is_some()))
+        };
+        while handle.ask(now).await.unwrap() != wanted {
+            look.tick().await;
+        }
+    };
+    let asking = async {
+        let create = |operations: &mut dyn Operations| {
+            let id = operations.new_instance_id();
+            let new = NewInstance::new(id, account(), "vpc-default".parse().unwrap(), [10, 0, 0, 1].into());
+            let prepaid = Some(Duration::from_secs(10));
+            operations.perform(Command::CreateInstance(NewInstance { bandwidth_mbps: 5, prepaid, ..new })).unwrap();
+        };
+        handle.ask(create).await.unwrap();
+        for (now, wanted) in [
+            (9, Some((InstanceState::Running, true))),
+            (10, Some((InstanceState::Shutdown, false))),
+            (29, Some((InstanceState::Shutdown, false))),
+            (30, None),
+        ] {
+            seconds.store(now, Ordering::Relaxed);
+            tokio::time::timeout(Duration::from_secs(60), seen(wanted)).await.unwrap();
+        }
+        assert_eq!(path.recording().maps, Maps::new());
+        stop.send(()).unwrap();
+    };
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let (outcome, ()) = tokio::join!(gateway.run(jobs, stopped), asking);
+    outcome.unwrap();
+}
+
+#[tokio::test]
+async fn the_policy_is_the_configurations_and_what_was_agreed_outlives_the_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = Detached::default();
+    let config = Config { eips_per_account: 1, return_ordinary_ip: true, ..config(directory.path()) };
+    let mut first = gateway(&config, &path).await.unwrap();
+    create(&mut first, 1, 5).unwrap();
+    allocate(&mut first);
+    let id = first.new_eip_id();
+    let refusal = first.perform(Command::AllocateEip(NewEip::new(id, account()))).unwrap_err();
+    assert_eq!((refusal.code(), refusal.kind()), ("eip-quota-reached", Kind::Exhausted));
+    let instance = id_at(&first, 1);
+    let prepaid = NewInstance {
+        prepaid: Some(Duration::from_secs(1)),
+        token: Some("again".parse().unwrap()),
+        ..NewInstance::new(
+            "ins-prepaid".parse().unwrap(),
+            account(),
+            "vpc-default".parse().unwrap(),
+            [10, 0, 0, 2].into(),
+        )
+    };
+    first.perform(Command::CreateInstance(prepaid.clone())).unwrap();
+    let stop = Command::StopInstance { account: account(), instance, mode: StopMode::StopCharging };
+    first.perform(stop).unwrap();
+    let ledger = first.ledger.clone();
+    drop(first);
+
+    let mut second = gateway(&config, &path).await.unwrap();
+    assert_eq!(second.ledger, ledger);
+    assert_eq!(
+        second.ledger.instance_at(&"vpc-default".parse().unwrap(), [10, 0, 0, 1].into()).unwrap().state,
+        InstanceState::Stopped(StopMode::StopCharging)
+    );
+    assert!(matches!(
+        second.ledger.instance(&"ins-prepaid".parse().unwrap()).unwrap().billing,
+        Billing::Prepaid { .. }
+    ));
+    // The token stands for what the earlier daemon made.
+    let again = NewInstance { id: "ins-another".parse().unwrap(), ..prepaid };
+    assert!(second.perform(Command::CreateInstance(again)).unwrap().is_empty());
+    assert_eq!(second.ledger.instances().len(), 2);
+}
+
+fn import(gateway: &mut dyn Operations, pairs: &[(u8, u8, &str)]) -> Import {
+    let instances = gateway.new_instance_ids(pairs.len());
+    let eips = gateway.new_eip_ids(pairs.len());
+    let pair = |((instance, eip), (private, public, vpc)): ((InstanceId, EipId), &(u8, u8, &str))| NewPair {
+        instance,
+        vpc: vpc.parse().unwrap(),
+        private: [10, 0, 0, *private].into(),
+        name: None,
+        public: [8, 8, 8, *public].into(),
+        public_as: PublicAs::Eip(eip),
+    };
+    let pairs = instances.into_iter().zip(eips).zip(pairs).map(pair).collect();
+    Import { account: account(), pairs, bandwidth_mbps: 0 }
+}
+
+#[tokio::test]
+async fn an_import_is_one_change_that_tells_how_far_it_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, path) = (config(directory.path()), Detached::default());
+    let mut gateway = gateway(&config, &path).await.unwrap();
+    path.told();
+    let strange = import(&mut gateway, &[(1, 5, "vpc-default"), (2, 6, "vpc-other")]);
+    let refusal = gateway.perform(Command::ImportPairs(strange)).unwrap_err();
+    let sentence = "there is no VPC vpc-other, for no downlink belongs to it; there is vpc-default";
+    assert_eq!(refusal.to_string(), format!("pair 1: {sentence}"));
+    assert_eq!(refusal.pair().map(|(index, why)| (index, why.to_string())), Some((1, sentence.into())));
+
+    let good = import(&mut gateway, &[(1, 5, "vpc-default"), (2, 6, "vpc-default")]);
+    gateway.check(Command::ImportPairs(good.clone())).unwrap();
+    assert_eq!(gateway.ledger.instances().len(), 0);
+    let mut told = Vec::new();
+    gateway.perform_telling(Command::ImportPairs(good), &mut |progress| told.push(progress)).unwrap();
+    let writing = |done| Progress { stage: Stage::Writing, done, total: 2 };
+    assert_eq!(told, [Stage::Deciding.begun(), Stage::Committing.begun(), writing(0), writing(0), writing(1)]);
+    let announce = |last: u8| Told::Announce([8, 8, 8, last].into());
+    let set = |last, public| Told::Set(host(last, Some(public)));
+    assert_eq!(path.told(), [set(1, 5), set(2, 6), announce(5), announce(6)]);
+    let again = import(&mut gateway, &[(3, 7, "vpc-default")]);
+    let refusal = gateway.check(Command::ImportPairs(again)).unwrap_err();
+    assert_eq!(refusal.code(), "capacity-reached");
+
+    let ledger = gateway.ledger.clone();
+    assert_eq!(ledger.check_invariants(), Ok(()));
+    drop(gateway);
+    let opened = Opened::new(&config, &Environment::default()).unwrap();
+    assert_eq!(opened.take_over(path, outside()).await.unwrap().ledger, ledger);
+}
+
+#[tokio::test]
 async fn jobs_are_done_one_after_the_other_until_the_end() {
     let directory = tempfile::tempdir().unwrap();
     let gateway = gateway(&config(directory.path()), &Detached::default()).await.unwrap();
@@ -331,4 +503,98 @@ fn an_id_in_use_is_drawn_again_and_time_never_goes_back() {
     let free: EipId = outside.draw_id("eip-", |id| *id != taken);
     assert_eq!(free.as_str(), "eip-123z01yz");
     assert_eq!([outside.now(), outside.now(), outside.now()], [Time(5), Time(5), Time(7)]);
+    let mut draws = [2, 1, 2, 0, 1, 3].map(|byte| [byte; 8]).into_iter();
+    let mut outside = Outside::new(|| Time(0), move || draws.next().unwrap());
+    let several: Vec<EipId> = outside.draw_ids("eip-", 3, |id: &EipId| id.as_str() != "eip-00000000");
+    assert_eq!(several.iter().map(EipId::as_str).collect::<Vec<_>>(), ["eip-11111111", "eip-22222222", "eip-33333333"]);
+}
+
+#[tokio::test]
+async fn a_fence_takes_the_binding_and_leaves_the_association() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, path) = (config(directory.path()), Detached::default());
+    let mut gateway = gateway(&config, &path).await.unwrap();
+    create(&mut gateway, 1, 5).unwrap();
+    path.told();
+    let address: Ipv4Addr = [8, 8, 8, 0].into();
+    gateway.perform(Command::FenceAddress { address, reason: None }).unwrap();
+    assert_eq!(path.told(), [Told::Set(host(1, None))]);
+    assert_eq!(gateway.ledger.association_count(), 1);
+    // What changes meanwhile does not let it through.
+    create(&mut gateway, 2, 0).unwrap();
+    gateway.reconcile();
+    assert_eq!(path.recording().maps, Maps::from([(place(1), None), (place(2), None)]));
+    path.told();
+    gateway.perform(Command::UnfenceAddress { address }).unwrap();
+    assert_eq!(path.told(), [Told::Set(host(1, Some(0))), Told::Announce(address)]);
+}
+
+fn place(last: u8) -> (VpcId, Ipv4Addr) {
+    ("vpc-default".parse().unwrap(), [10, 0, 0, last].into())
+}
+
+#[tokio::test]
+async fn a_pool_reaches_the_packet_path_before_its_addresses_and_outlasts_the_daemon() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, path) = (config(directory.path()), Detached::default());
+    let mut first = gateway(&config, &path).await.unwrap();
+    path.told();
+    let (configured, added): (Prefix, Prefix) = ("8.8.8.0/29".parse().unwrap(), "9.9.9.0/30".parse().unwrap());
+    let command = first.pool_addition(added, false).unwrap();
+    first.perform(command).unwrap();
+    assert_eq!(path.told(), [Told::Pools(vec![configured, added])]);
+    for last in 1..=2 {
+        create(&mut first, last, 5).unwrap();
+    }
+    first.perform(Command::DrainPool { prefix: configured }).unwrap();
+    path.told();
+    first.perform(Command::DrainPool { prefix: added }).unwrap();
+    first.perform(Command::RemovePool { prefix: added }).unwrap();
+    assert_eq!(path.told(), [Told::Pools(vec![configured])]);
+    let command = first.pool_addition(added, false).unwrap();
+    first.perform(command).unwrap();
+    let ledger = first.ledger.clone();
+    // Where a flush fails, the pool becomes what is stored as everything else does.
+    assert_eq!(first.restored(first.store.load().unwrap()).unwrap(), ledger);
+    drop(first);
+    let again = gateway(&config, &path).await.unwrap();
+    assert_eq!(again.ledger, ledger);
+    drop(again);
+
+    let elsewhere = Config { pools: vec!["9.9.0.0/16".parse().unwrap()], ..config.clone() };
+    let refusal = format!("{:#}", gateway(&elsewhere, &path).await.err().unwrap());
+    assert_eq!(
+        refusal,
+        "pool 9.9.9.0/30, which was added by command, does not go with the configuration or the host: \
+         pools 9.9.0.0/16 and 9.9.9.0/30 overlap; remove or shrink one of them"
+    );
+}
+
+#[tokio::test]
+async fn a_pool_with_an_address_of_the_host_or_of_a_lab_is_refused() {
+    let directory = tempfile::tempdir().unwrap();
+    let (config, path) = (config(directory.path()), Detached::default());
+    let mut gateway = gateway(&config, &path).await.unwrap();
+    path.recording().environment.own =
+        vec![OwnAddress { interface: "eth1".into(), address: [9, 9, 9, 1].into(), length: 24, uplink: false }];
+    let refusal = gateway.pool_addition("9.9.9.0/30".parse().unwrap(), true).unwrap_err();
+    assert_eq!((refusal.kind(), refusal.code()), (Kind::Conflict, "own-address-in-pool"));
+    let lab: Prefix = "203.0.113.0/24".parse().unwrap();
+    let command = gateway.pool_addition(lab, false).unwrap();
+    assert_eq!(gateway.perform(command).unwrap_err().code(), "pool-reserved");
+    let command = gateway.pool_addition(lab, true).unwrap();
+    gateway.perform(command).unwrap();
+    // Allowed once, it is not refused at the next start.
+    drop(gateway);
+    Opened::new(&config, &Environment::default()).unwrap();
+}
+
+#[tokio::test]
+async fn history_that_is_still_to_come_cannot_be_pruned() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut gateway = gateway(&config(directory.path()), &Detached::default()).await.unwrap();
+    create(&mut gateway, 1, 5).unwrap();
+    let refusal = gateway.prune_history(0, Time(1_795_174_980_001)).unwrap_err();
+    assert_eq!((refusal.kind(), refusal.code()), (Kind::Invalid, "pruning-ahead"));
+    assert_eq!(gateway.prune_history(0, Time(1_795_174_980_000)), Ok((0, Some(2))));
 }

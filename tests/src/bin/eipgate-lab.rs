@@ -1,16 +1,13 @@
 //! `eipgate-lab`: the lab to walk around in, and the demonstration. `cargo xtask lab` and `demo` become this program.
 
 use std::fmt::Display;
-use std::process::{ExitCode, exit};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::{panic, thread};
+use std::process::ExitCode;
 
-use anyhow::{Context as _, Result};
+use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::demo::{self, Ending};
-use lab::lab::remains::Undo;
+use lab::lab::interrupt;
 use lab::lab::standing::{self, Standing};
-use nix::sys::signal::{SigSet, Signal};
 
 /// A lab of network namespaces around a gateway, and a demonstration in it.
 #[derive(Parser)]
@@ -53,15 +50,9 @@ enum LabAction {
     },
 }
 
-/// A signal has come.
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
-
 fn main() -> ExitCode {
     let result = act(Arguments::parse().action);
-    while INTERRUPTED.load(Ordering::SeqCst) {
-        // The thread that takes the lab down ends the process.
-        thread::park();
-    }
+    interrupt::give_way();
     match result {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::FAILURE,
@@ -75,7 +66,7 @@ fn main() -> ExitCode {
 fn act(action: Action) -> Result<bool> {
     match action {
         Action::Demo { keep } => {
-            let undo = undo_on_signals()?;
+            let undo = interrupt::undo_on_signals("eipgate-lab", || {})?;
             demo::play(if keep { Ending::Keep } else { Ending::Remove }, &undo)
         }
         Action::Lab { action: LabAction::Up } => up().map(|()| true),
@@ -88,7 +79,7 @@ fn act(action: Action) -> Result<bool> {
 }
 
 fn up() -> Result<()> {
-    let undo = undo_on_signals()?;
+    let undo = interrupt::undo_on_signals("eipgate-lab", || {})?;
     let standing = standing::leave(standing::put_up(&undo)?)?;
     list(&standing)?;
     print("\nA shell on one of them:  cargo xtask lab enter HOST");
@@ -108,28 +99,4 @@ fn list(standing: &Standing) -> Result<()> {
 
 fn print(line: impl Display) {
     println!("{line}");
-}
-
-/// Has a thread of its own wait for signals and take the lab down, whatever the others are doing.
-fn undo_on_signals() -> Result<Undo> {
-    const BY_SIGNAL: i32 = 128;
-    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP]);
-    // Before any other thread is there, so that none of them takes the signal.
-    signals.thread_block().context("cannot block signals")?;
-    let undo = Undo::default();
-    let noted = undo.clone();
-    thread::spawn(move || {
-        let signal = signals.wait();
-        INTERRUPTED.store(true, Ordering::SeqCst);
-        // What the others run into from here on is of no interest.
-        panic::set_hook(Box::new(|_| {}));
-        eprintln!("\nInterrupted: taking the lab down.");
-        if let Some(remains) = noted.take()
-            && let Err(error) = remains.with_inhabitants().remove()
-        {
-            eprintln!("eipgate-lab: {error:#}");
-        }
-        exit(BY_SIGNAL + signal.map_or(0, |signal| signal as i32));
-    });
-    Ok(undo)
 }

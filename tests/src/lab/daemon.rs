@@ -15,8 +15,8 @@ use super::remains::Undo;
 use super::topology::{ON_LINK_POOL, ROUTED_POOL};
 use super::wait::{self, locked};
 
-/// Long enough for loading and verifying the program on a busy machine.
-const START: Duration = Duration::from_secs(30);
+/// Long enough for loading and verifying the program on a busy machine, an emulated one included.
+const START: Duration = Duration::from_secs(120);
 
 /// How the daemon is started; the defaults fit every lab.
 #[derive(Clone, Debug)]
@@ -27,6 +27,10 @@ pub struct Settings {
     pub cool_down: String,
     /// Further words of its command line.
     pub more: Vec<String>,
+    /// Another program than the usual one.
+    pub binary: String,
+    /// Words to run it under.
+    pub under: Vec<String>,
 }
 
 impl Default for Settings {
@@ -37,6 +41,8 @@ impl Default for Settings {
             pools: vec![ROUTED_POOL.into(), ON_LINK_POOL.into()],
             cool_down: "10m".into(),
             more: Vec::new(),
+            binary: binary(),
+            under: Vec::new(),
         }
     }
 }
@@ -51,7 +57,8 @@ pub struct Daemon {
 }
 
 impl Daemon {
-    pub(super) fn new(gateway: &Namespace, directory: &Path, undo: &Undo) -> Self {
+    /// In that namespace; state, socket, log and maps go into the directory.
+    pub fn new(gateway: &Namespace, directory: &Path, undo: &Undo) -> Self {
         Self {
             gateway: gateway.clone(),
             directory: directory.to_owned(),
@@ -69,8 +76,8 @@ impl Daemon {
     /// Starts it without waiting for it.
     pub fn launch(&self, settings: Settings) -> Result<&Self> {
         ensure!(!self.is_running(), "the daemon of this lab is running already");
-        let binary = binary();
-        ensure!(Path::new(&binary).exists(), "no program {binary}: build it with `cargo build -p nat-userspace`");
+        let binary = &settings.binary;
+        ensure!(Path::new(binary).exists(), "no program {binary}: build it with `cargo build -p nat-userspace`");
         let words = self.run_words(&settings);
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         // A log of an earlier run says `serving` too.
@@ -108,7 +115,8 @@ impl Daemon {
     }
 
     fn run_words(&self, settings: &Settings) -> Vec<String> {
-        let mut words = vec![binary(), "run".into()];
+        let mut words = settings.under.clone();
+        words.extend([settings.binary.clone(), "run".into()]);
         let lists = [("--uplink", &settings.uplinks), ("--downlink", &settings.downlinks), ("--pool", &settings.pools)];
         for (option, values) in lists {
             words.extend(values.iter().flat_map(|value| [option.to_owned(), value.clone()]));
@@ -186,8 +194,12 @@ impl Daemon {
 
     /// Runs a command of the command line, however it ends.
     pub fn cli(&self, words: &[&str]) -> Result<Finished> {
-        let (binary, socket) = (binary(), self.socket().display().to_string());
-        self.gateway.output(&[&[binary.as_str(), "--socket", &socket], words].concat(), wait::SOON)
+        self.cli_within(words, wait::SOON)
+    }
+
+    pub fn cli_within(&self, words: &[&str], within: Duration) -> Result<Finished> {
+        let (binary, socket) = (locked(&self.settings).binary.clone(), self.socket().display().to_string());
+        self.gateway.output(&[&[binary.as_str(), "--socket", &socket], words].concat(), within)
     }
 
     /// Runs a command that must succeed.
@@ -240,6 +252,14 @@ pub fn binary() -> String {
     let beside = exe.ancestors().skip(1).take(2).map(|directory| directory.join("eipgate"));
     let found = beside.into_iter().find(|path| path.exists());
     found.unwrap_or_else(|| exe.with_file_name("eipgate")).display().to_string()
+}
+
+/// The same program as a version with another layout of the maps: `EIPGATE_NEXT_BIN`, or the one built beside the other.
+pub fn next_binary() -> String {
+    let path = std::env::var("EIPGATE_NEXT_BIN").unwrap_or_else(|_| format!("{}-next", binary()));
+    let build = "cargo build -p nat-userspace --features next-layout --bin eipgate-next";
+    assert!(Path::new(&path).exists(), "no program {path}: build it with `{build}`");
+    path
 }
 
 /// The text of a field of an answer.

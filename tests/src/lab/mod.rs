@@ -15,6 +15,7 @@
 pub mod capture;
 pub mod daemon;
 pub mod instance;
+pub mod interrupt;
 pub mod kernel_nat;
 pub mod leak;
 pub mod namespace;
@@ -39,7 +40,9 @@ pub use capture::{Capture, Counts, Watch};
 pub use daemon::{Daemon, Settings};
 pub use namespace::{Namespace, at};
 pub use process::{Finished, Process};
-pub use topology::{A, B, C, D, GATEWAY, INSIDE, INTERNET, Link, ON_LINK_POOL, ROUTED_POOL, ROUTER, UPSTREAM};
+pub use topology::{
+    A, B, C, D, GATEWAY, INSIDE, INTERNET, Link, ON_LINK_POOL, ROUTED_POOL, ROUTER, SECOND_UPSTREAM, UPSTREAM,
+};
 pub use wait::SOON;
 pub use wire::{Direction, Seen, Wire};
 
@@ -63,6 +66,8 @@ pub struct Lab {
     pub c: Namespace,
     /// The instance in the second VPC, where the lab has one.
     pub d: Namespace,
+    /// The router of the second uplink, where the lab has one.
+    pub second: Namespace,
     pub daemon: Daemon,
     /// Sockets, state, logs and the bpffs.
     pub directory: PathBuf,
@@ -102,6 +107,12 @@ impl Builder {
     /// A second downlink `down1` with the instance `d`, numbered exactly like the first.
     pub fn second_vpc(mut self) -> Self {
         self.topology.second_vpc = true;
+        self
+    }
+
+    /// A second uplink `up1` to the router `second`, which has another way to the Internet host.
+    pub fn second_uplink(mut self) -> Self {
+        self.topology.second_uplink = true;
         self
     }
 
@@ -166,6 +177,7 @@ impl Builder {
             b: host("b"),
             c: host("c"),
             d: host("d"),
+            second: host("second"),
             name: name.to_owned(),
             directory,
             later: Mutex::default(),
@@ -175,6 +187,15 @@ impl Builder {
         // Nothing has been up until now, so the captures miss nothing.
         lab.topology.bring_up(name)?;
         lab.router.sysctl("net.ipv4.ip_forward", "1")?;
+        if lab.topology.second_uplink {
+            lab.second.sysctl("net.ipv4.ip_forward", "1")?;
+            // What comes from an address that the other router leads to is no stranger.
+            for (host, interface) in
+                [(&lab.second, "gate0"), (&lab.second, "all"), (&lab.internet, "eth1"), (&lab.internet, "all")]
+            {
+                host.sysctl(&format!("net.ipv4.conf.{interface}.rp_filter"), "0")?;
+            }
+        }
         Ok(lab)
     }
 }
@@ -192,7 +213,7 @@ impl Lab {
     }
 
     pub fn builder() -> Builder {
-        let topology = Topology { mtu: Vec::new(), second_vpc: false };
+        let topology = Topology { mtu: Vec::new(), second_vpc: false, second_uplink: false };
         Builder { name: None, topology, undo: Undo::default() }
     }
 

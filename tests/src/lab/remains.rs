@@ -104,7 +104,7 @@ fn detach(gateway: &Namespace, words: &[String]) -> Result<()> {
 }
 
 /// Unmounts every file system under a directory, the last mounted first.
-fn unmount_below(directory: &Path) -> Result<()> {
+pub fn unmount_below(directory: &Path) -> Result<()> {
     let table = fs::read_to_string("/proc/self/mountinfo").context("cannot read the mounts")?;
     let places = table.lines().filter_map(|line| line.split(' ').nth(4)).map(Path::new);
     let below: Vec<_> = places.filter(|place| place.starts_with(directory)).collect();

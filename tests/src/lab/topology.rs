@@ -40,6 +40,8 @@ pub const INSIDE: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 1);
 pub const A: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
 pub const B: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 12);
 pub const C: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 13);
+/// The second router, where there is one, as the gateway sees it.
+pub const SECOND_UPSTREAM: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 129);
 /// In the second VPC, where there is one: the same address as [`A`].
 pub const D: Ipv4Addr = A;
 
@@ -66,6 +68,8 @@ pub struct Topology {
     pub mtu: Vec<(Link, u32)>,
     /// A second downlink `down1` with one instance `d`, numbered exactly like the first.
     pub second_vpc: bool,
+    /// A second uplink `up1` with a `second` router of its own and another way from there to the Internet host.
+    pub second_uplink: bool,
 }
 
 /// Two ends of a veth pair: namespace and interface.
@@ -84,11 +88,17 @@ const PAIRS: [Pair; 6] = [
 ];
 const SECOND_VPC: Pair = Pair { link: Link::Instances, ends: [("gateway", "down1"), ("d", "eth0")] };
 
+const SECOND_UPLINK: [Pair; 2] = [
+    Pair { link: Link::Transit, ends: [("second", "gate0"), ("gateway", "up1")] },
+    Pair { link: Link::Internet, ends: [("internet", "eth1"), ("second", "inet0")] },
+];
+
 const HOSTS: [&str; 7] = ["internet", "router", "gateway", "switch", "a", "b", "c"];
 
 impl Topology {
     pub fn hosts(&self) -> Vec<&'static str> {
-        HOSTS.into_iter().chain(self.second_vpc.then_some("d")).collect()
+        let more = [self.second_vpc.then_some("d"), self.second_uplink.then_some("second")];
+        HOSTS.into_iter().chain(more.into_iter().flatten()).collect()
     }
 
     pub fn mtu_of(&self, link: Link) -> u32 {
@@ -96,7 +106,8 @@ impl Topology {
     }
 
     fn pairs(&self) -> impl Iterator<Item = &Pair> {
-        PAIRS.iter().chain(self.second_vpc.then_some(&SECOND_VPC))
+        let second_uplink = if self.second_uplink { &SECOND_UPLINK[..] } else { &[] };
+        PAIRS.iter().chain(self.second_vpc.then_some(&SECOND_VPC)).chain(second_uplink)
     }
 
     /// Makes every namespace and veth pair; everything is still down.
@@ -139,6 +150,12 @@ impl Topology {
             lines.push_str(addressing(host));
             if host == "gateway" && self.second_vpc {
                 lines.push_str("addr add 10.0.0.1/24 dev down1\n");
+            }
+            if host == "gateway" && self.second_uplink {
+                lines.push_str("addr add 203.0.113.130/29 dev up1\n");
+            }
+            if host == "internet" && self.second_uplink {
+                lines.push_str("addr add 203.0.113.202/29 dev eth1\n");
             }
             namespace.ip(&lines)
         })
@@ -206,6 +223,10 @@ fn addressing(host: &str) -> &'static str {
         "a" => "addr add 10.0.0.11/24 dev eth0\nroute add default via 10.0.0.1\n",
         "b" => "addr add 10.0.0.12/24 dev eth0\nroute add default via 10.0.0.1\n",
         "c" => "addr add 10.0.0.13/24 dev eth0\nroute add default via 10.0.0.1\n",
+        "second" => {
+            "addr add 203.0.113.129/29 dev gate0\naddr add 203.0.113.201/29 dev inet0\n\
+             route add 192.0.2.0/24 via 203.0.113.202\n"
+        }
         "d" => "addr add 10.0.0.11/24 dev eth0\nroute add default via 10.0.0.1\n",
         _ => "",
     }

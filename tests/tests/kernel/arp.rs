@@ -141,3 +141,45 @@ fn probes_and_announcements_show_no_private_address_and_no_third_party() {
     assert!(messages.len() > 20, "a pool of 32 addresses has been asked for: {}", messages.len());
     assert!(messages.iter().all(|(_, sender, target)| ours(*sender) && ours(*target)), "{messages:?}");
 }
+
+/// When each address was announced, in milliseconds since the first.
+fn announced(watch: &Watch<'_>) -> Vec<(u8, Ipv4Addr)> {
+    let own = |frame: Vec<u8>| arp(&frame).filter(|(kind, sender, target)| (*kind, sender) == (1, target));
+    watch.arrived().into_iter().filter_map(own).map(|(_, sender, _)| (sender.octets()[3], sender)).collect()
+}
+
+#[test]
+fn announce_tells_the_link_of_bound_addresses_and_of_no_others() {
+    let lab = scene();
+    lab.settle().unwrap();
+    let refused = lab.daemon.cli(&["announce", "198.51.100.75"]).unwrap();
+    assert!(refused.code() == 3 && refused.stderr.contains("198.51.100.75 is bound to no instance"), "{refused}");
+    // As if another gateway had had the address until now.
+    lab.router.ip("neigh replace 198.51.100.70 lladdr 02:00:00:00:00:99 dev gate0 nud stale\n").unwrap();
+    let watch = lab.at_router.watch();
+    let told = lab.daemon.json(&["announce", "--all", "--rate", "50/s"]).unwrap();
+    assert_eq!((&told["announced"], &told["routed"]), (&1.into(), &1.into()), "{told}");
+    watch.arrives("the announcement", |frame| arp(frame) == Some((1, DATABASE, DATABASE))).unwrap();
+    ping(&lab.internet, DATABASE, &[]);
+    assert!(announced(&watch).iter().all(|(_, address)| *address == DATABASE), "{:?}", announced(&watch));
+}
+
+#[test]
+fn an_import_into_a_pool_on_the_link_announces_at_a_bounded_rate() {
+    let lab = Lab::new().unwrap();
+    lab.daemon.start(Settings::default()).unwrap();
+    lab.settle().unwrap();
+    let file = lab.directory.join("pairs.csv");
+    let lines: Vec<String> = (70..90).map(|last| format!("198.51.100.{last},10.0.0.{last}")).collect();
+    std::fs::write(&file, lines.join("\n")).unwrap();
+    let watch = lab.at_router.watch();
+    let begun = std::time::Instant::now();
+    lab.daemon.tell(&["import", &file.display().to_string()]).unwrap();
+    let last =
+        |frame: &[u8]| arp(frame).is_some_and(|(_, sender, target)| sender == target && sender.octets()[3] == 89);
+    watch.arrives("the last announcement", last).unwrap();
+    // Twenty at 200 a second, of which a late turn may send two more at once.
+    assert!(begun.elapsed().as_millis() >= 80, "{:?}", begun.elapsed());
+    let all: std::collections::BTreeSet<u8> = announced(&watch).into_iter().map(|(last, _)| last).collect();
+    assert_eq!(all, (70..90).collect());
+}

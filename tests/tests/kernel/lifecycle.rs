@@ -22,7 +22,7 @@ fn everything(lab: &Lab) -> (Value, Value, Value, Value) {
 
 /// A command that must be refused with this exit status and a sentence that holds `words`, changing nothing.
 #[track_caller]
-fn refused(lab: &Lab, command: &[&str], status: i32, words: &str) {
+pub(crate) fn refused(lab: &Lab, command: &[&str], status: i32, words: &str) {
     let before = everything(lab);
     let finished = lab.daemon.cli(command).unwrap();
     assert_eq!(finished.code(), status, "{finished}");
@@ -33,7 +33,7 @@ fn refused(lab: &Lab, command: &[&str], status: i32, words: &str) {
 
 /// Both directions of real traffic use this address.
 #[track_caller]
-fn answers_as(lab: &Lab, public: Ipv4Addr) {
+pub(crate) fn answers_as(lab: &Lab, public: Ipv4Addr) {
     udp_exchange(&lab.internet, at(public, 7), b"hello").unwrap();
 }
 

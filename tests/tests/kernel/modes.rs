@@ -1,7 +1,10 @@
 //! The same gateway in generic mode, with two VPCs, and watched by the monitor.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use lab::lab::daemon::{Settings, text};
 use lab::lab::server::{Server, tcp_exchange, udp_exchange};
+use lab::lab::wait::RaisedAtEnd;
 use lab::lab::{A, D, INTERNET, Lab, at};
 
 #[test]
@@ -17,6 +20,14 @@ fn t56_generic_mode_translates_and_says_so() {
     tcp_exchange(&lab.internet, at(web, 80), 300_000).unwrap();
     tcp_exchange(&lab.a, at(INTERNET, 80), 300_000).unwrap();
     assert_eq!(*outside.last_peer().unwrap().ip(), web);
+    // GRO, which generic mode cannot have, comes back.
+    let gro = || {
+        let features = lab.gateway.tell(&["ethtool", "-k", "up0"]).unwrap();
+        features.contains("generic-receive-offload: on")
+    };
+    assert!(!gro());
+    lab.daemon.terminate().unwrap();
+    assert!(lab.daemon.detach().unwrap().contains("switched on GRO on up0 again") && gro());
     lab.finish().unwrap();
 }
 
@@ -30,6 +41,26 @@ fn t56_native_mode_is_read_back_from_the_kernel() {
     assert!(lab.daemon.log().contains("in native mode"), "{}", lab.daemon.log());
     let seen = "nftables and conntrack do not see";
     assert!(lab.daemon.log().contains(seen) && status.to_string().contains(seen));
+    lab.finish().unwrap();
+}
+
+/// What is read back must have been read after attaching, not because something else changed meanwhile.
+#[test]
+fn t56_the_mode_said_at_the_start_is_right_while_the_network_changes() {
+    let lab = Lab::new().unwrap();
+    let started = AtomicBool::new(false);
+    std::thread::scope(|threads| {
+        threads.spawn(|| {
+            for last in (10..=99).cycle().take_while(|_| !started.load(Ordering::SeqCst)) {
+                let mac = format!("02:00:00:00:00:{last}");
+                lab.gateway.tell(&["ip", "neigh", "replace", "10.0.1.250", "lladdr", &mac, "dev", "down0"]).unwrap();
+            }
+        });
+        let _over = RaisedAtEnd(&started);
+        lab.daemon.start(Settings::default()).unwrap();
+    });
+    let log = lab.daemon.log();
+    assert_eq!(log.matches("in native mode").count(), 2, "{log}");
     lab.finish().unwrap();
 }
 

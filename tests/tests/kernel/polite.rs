@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use lab::lab::daemon::{Settings, binary};
 use lab::lab::{Lab, SOON, wait};
+use nat_common::abi::ABI_VERSION;
 
 /// The daemon refuses with a sentence that holds all `words`, and leaves nothing on the host.
 #[track_caller]
@@ -21,7 +22,7 @@ fn host(lab: &Lab) -> (String, Vec<String>, bool) {
     let rules = lab.gateway.tell(&["nft", "list", "ruleset"]).unwrap();
     let links = lab.gateway.tell(&["ip", "-o", "link", "show"]).unwrap();
     let xdp = links.lines().filter(|line| line.contains("xdp")).map(str::to_owned).collect();
-    (rules, xdp, lab.daemon.maps().join("v1").exists())
+    (rules, xdp, lab.daemon.maps().join(format!("v{ABI_VERSION}")).exists())
 }
 
 #[test]

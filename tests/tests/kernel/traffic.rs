@@ -276,8 +276,8 @@ fn t56_t57_jumbo_frames_cross_whole() {
 #[test]
 fn t29_t42_first_packet_after_a_neighbour_is_forgotten_arrives_translated() {
     let lab = scene();
-    // Nobody but the kernel can resolve now.
-    lab.daemon.kill().unwrap();
+    // Nobody but the kernel can resolve now, and it is asked about each packet.
+    lab.daemon.terminate().unwrap();
     let (outside, inside) = (Sender::internet(&lab), Sender::instance(&lab, &lab.a));
     let before = lab.verdicts("handed-neighbour").unwrap();
     for round in 1..=3 {

@@ -9,7 +9,7 @@ pub(super) struct Program {
 }
 
 /// The one list: a program that the gateway or a test starts to use is added here.
-const PROGRAMS: [Program; 12] = [
+const PROGRAMS: [Program; 15] = [
     Program { command: "nft", package: "nftables", reason: "the guard outside XDP, and the tests that read it" },
     Program { command: "ip", package: "iproute2", reason: "the lab's namespaces, links and routes" },
     Program { command: "ping", package: "iputils-ping", reason: "echo, record route, timestamps and big packets" },
@@ -20,13 +20,32 @@ const PROGRAMS: [Program; 12] = [
     Program { command: "curl", package: "curl", reason: "HTTP through the gateway, to its API and its metadata" },
     Program { command: "bpftool", package: "bpftool", reason: "a second opinion on programs, maps and pins" },
     Program { command: "iperf3", package: "iperf3", reason: "throughput and policers under load" },
+    Program { command: "iptables-legacy", package: "iptables", reason: "a gateway the benchmark compares with" },
     Program { command: "nc", package: "netcat-openbsd", reason: "TCP and UDP conversations from a shell" },
+    Program { command: "strace", package: "strace", reason: "faults at a chosen system call of the daemon" },
+    Program { command: "sqlite3", package: "sqlite3", reason: "a second reader of the stored state" },
     Program { command: "python3", package: "python3-minimal", reason: "small servers and senders on the lab's hosts" },
 ];
 
-/// Those of the list that `found` does not find.
+/// What virtual machines take on top, brought only when they are asked for.
+const FOR_MACHINES: [Program; 7] = [
+    Program { command: "qemu-system-x86_64", package: "qemu-system-x86", reason: "the machines" },
+    Program { command: "mmdebstrap", package: "mmdebstrap", reason: "the machines' root file system" },
+    Program { command: "mke2fs", package: "e2fsprogs", reason: "the image it is in" },
+    Program { command: "cpio", package: "cpio", reason: "what the machines boot from" },
+    Program { command: "xz", package: "xz-utils", reason: "modules of newer kernels are packed" },
+    Program { command: "strip", package: "binutils", reason: "test programs go in without debug information" },
+    Program { command: "unshare", package: "util-linux", reason: "the machines' network is a namespace" },
+];
+
+/// What running the gateway takes that `found` does not find.
 pub(super) fn missing(found: impl Fn(&str) -> bool) -> Vec<&'static Program> {
     PROGRAMS.iter().filter(|program| !found(program.command)).collect()
+}
+
+/// What virtual machines take that `found` does not find.
+pub(super) fn missing_for_machines(found: impl Fn(&str) -> bool) -> Vec<&'static Program> {
+    PROGRAMS.iter().chain(&FOR_MACHINES).filter(|program| !found(program.command)).collect()
 }
 
 #[cfg(test)]
@@ -36,7 +55,7 @@ mod tests {
 
     use crate::shell;
 
-    use super::{PROGRAMS, missing};
+    use super::{PROGRAMS, missing, missing_for_machines};
 
     #[test]
     fn all_are_missing_from_an_empty_path() {
@@ -47,7 +66,8 @@ mod tests {
 
     #[test]
     fn no_program_is_listed_twice() {
-        let commands: BTreeSet<_> = PROGRAMS.iter().map(|program| program.command).collect();
-        assert_eq!(commands.len(), PROGRAMS.len());
+        let all = missing_for_machines(|_| false);
+        let commands: BTreeSet<_> = all.iter().map(|program| program.command).collect();
+        assert_eq!(commands.len(), all.len());
     }
 }

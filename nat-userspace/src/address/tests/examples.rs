@@ -6,19 +6,18 @@ use super::*;
 const MINUTE: u64 = 60_000;
 
 fn create(number: u32, bandwidth_mbps: u32) -> Command {
+    let private = Ipv4Addr::from_bits(address("10.0.0.0").to_bits() + number);
+    let id = instance_id(&format!("ins-{number}"));
     Command::CreateInstance(NewInstance {
-        id: instance_id(&format!("ins-{number}")),
-        account: account("alice"),
-        vpc: vpc("vpc-default"),
-        private: Ipv4Addr::from_bits(address("10.0.0.0").to_bits() + number),
         name: Some(format!("name-{number}")),
         bandwidth_mbps,
         charge_type: ChargeType::TrafficPostpaidByHour,
+        ..NewInstance::new(id, account("alice"), vpc("vpc-default"), private)
     })
 }
 
 fn allocate(id: &str) -> Command {
-    Command::AllocateEip { id: eip_id(id), account: account("alice"), address: None, name: None }
+    Command::AllocateEip(NewEip::new(eip_id(id), account("alice")))
 }
 
 fn bind(eip: &str, instance: &str) -> Command {
@@ -119,7 +118,7 @@ fn totals_of_each_range() {
         let [routed, on_link] = totals.as_slice() else { panic!("two ranges") };
         [routed, on_link].map(|range| {
             let prefix = range.prefix.to_string();
-            (prefix, [range.members, range.held, range.cooling, range.free, range.duplicates])
+            (prefix, [range.members, range.held, range.cooling, range.free, range.set_aside])
         })
     };
     let on_link = ("9.9.9.0/29".to_string(), [4, 1, 0, 2, 1]);
@@ -206,7 +205,8 @@ fn contradictions_in_the_store_are_refused_by_name() {
 #[test]
 fn a_large_ledger_in_a_large_pool_decides_quickly() {
     const INSTANCES: u32 = 200_000;
-    let mut ledger = Ledger::new(routed("9.0.0.0/8", Duration::from_secs(600)));
+    let no_quota = Policy { eips_per_account: None, ..Policy::default() };
+    let mut ledger = Ledger::new(routed("9.0.0.0/8", Duration::from_secs(600))).with_policy(no_quota);
     for number in 0..INSTANCES {
         perform(&mut ledger, create(number, 1), u64::from(number));
     }

@@ -3,11 +3,11 @@
 use super::super::*;
 use super::*;
 
-const NOW: Time = Time(1_795_174_980_000);
+pub(super) const NOW: Time = Time(1_795_174_980_000);
 
 /// A ledger with instance `ins-1` (web, 10.0.0.1 in vpc-a, 8.8.8.0), `ins-2` (10.0.0.1 in vpc-b, bandwidth 0), both of
 /// alice, `ins-3` (10.0.0.3 in vpc-a, 8.8.8.1) of bob, and alice's unbound `eip-1` (8.8.8.2).
-fn populated() -> Ledger {
+pub(super) fn populated() -> Ledger {
     let mut ledger = Ledger::new(small_pool(Duration::from_secs(600)));
     let web = NewInstance { name: Some("web".into()), ..new_instance("ins-1", "alice", "vpc-a", "10.0.0.1", 5) };
     perform(&mut ledger, Command::CreateInstance(web));
@@ -18,15 +18,8 @@ fn populated() -> Ledger {
 }
 
 fn new_instance(id: &str, owner: &str, vpc_id: &str, private: &str, bandwidth_mbps: u32) -> NewInstance {
-    NewInstance {
-        id: instance_id(id),
-        account: account(owner),
-        vpc: vpc(vpc_id),
-        private: address(private),
-        name: None,
-        bandwidth_mbps,
-        charge_type: ChargeType::default(),
-    }
+    let new = NewInstance::new(instance_id(id), account(owner), vpc(vpc_id), address(private));
+    NewInstance { bandwidth_mbps, ..new }
 }
 
 fn create(id: &str, owner: &str, vpc_id: &str, private: &str, bandwidth_mbps: u32) -> Command {
@@ -38,23 +31,23 @@ fn named(name: &str) -> Command {
     Command::CreateInstance(NewInstance { name, ..new_instance("ins-9", "alice", "vpc-a", "10.0.0.9", 0) })
 }
 
-fn allocate(id: &str, wanted: Option<&str>) -> Command {
-    Command::AllocateEip { id: eip_id(id), account: account("alice"), address: wanted.map(address), name: None }
+pub(super) fn allocate(id: &str, wanted: Option<&str>) -> Command {
+    Command::AllocateEip(NewEip { address: wanted.map(address), ..NewEip::new(eip_id(id), account("alice")) })
 }
 
-fn bind(eip: &str, instance: &str) -> Command {
+pub(super) fn bind(eip: &str, instance: &str) -> Command {
     Command::BindEip { account: account("alice"), eip: eip_id(eip), instance: instance_id(instance) }
 }
 
-fn unbind(eip: &str, reallocate: Reallocate) -> Command {
+pub(super) fn unbind(eip: &str, reallocate: Reallocate) -> Command {
     Command::UnbindEip { account: account("alice"), eip: eip_id(eip), reallocate }
 }
 
-fn release(eip: &str) -> Command {
+pub(super) fn release(eip: &str) -> Command {
     Command::ReleaseEip { account: account("alice"), eip: eip_id(eip) }
 }
 
-fn perform(ledger: &mut Ledger, command: Command) {
+pub(super) fn perform(ledger: &mut Ledger, command: Command) {
     let change = ledger.decide(command, NOW, Capacity::UNLIMITED).unwrap();
     ledger.apply(&change);
 }
@@ -63,7 +56,7 @@ fn refused_within(ledger: &Ledger, command: Command, capacity: Capacity) -> Refu
     ledger.decide(command, NOW, capacity).unwrap_err()
 }
 
-fn check(refusal: &Refusal, kind: RefusalKind, code: &str, sentence: &str) {
+pub(super) fn check(refusal: &Refusal, kind: RefusalKind, code: &str, sentence: &str) {
     assert_eq!((refusal.kind(), refusal.code(), refusal.to_string().as_str()), (kind, code, sentence));
 }
 
@@ -167,8 +160,8 @@ fn names() {
         let sentence = format!("{name:?} cannot be a name: it {problem}");
         check(&refused(named(name)), RefusalKind::Invalid, "name-invalid", &sentence);
     }
-    let (id, name) = (eip_id("eip-9"), Some("\n".to_string()));
-    let eip = Command::AllocateEip { id, account: account("alice"), address: None, name };
+    let name = Some("\n".to_string());
+    let eip = Command::AllocateEip(NewEip { name, ..NewEip::new(eip_id("eip-9"), account("alice")) });
     assert_eq!(refused(eip).code(), "name-invalid");
 }
 
@@ -252,7 +245,7 @@ fn no_bandwidth_no_ordinary_address() {
     let sentence = "EIP eip-1 stays bound because instance ins-2 has bandwidth 0 and so never gets an \
                     ordinary public IP; unbind without `--reallocate yes`";
     check(&refusal, RefusalKind::Conflict, "no-bandwidth", sentence);
-    perform(&mut ledger, unbind("eip-1", Reallocate::ByBandwidth));
+    perform(&mut ledger, unbind("eip-1", Reallocate::ByPolicy));
     assert_eq!(ledger.instance(&instance_id("ins-2")).unwrap().ordinary, None);
 }
 
@@ -274,4 +267,228 @@ fn full_maps() {
     for command in [bind("eip-1", "ins-1"), allocate("eip-9", None)] {
         assert!(ledger.decide(command, NOW, full).is_ok());
     }
+}
+
+fn pair(number: u8, private: &str, public: &str) -> NewPair {
+    NewPair {
+        instance: instance_id(&format!("ins-new-{number}")),
+        vpc: vpc("vpc-a"),
+        private: address(private),
+        name: None,
+        public: address(public),
+        public_as: PublicAs::Eip(eip_id(&format!("eip-new-{number}"))),
+    }
+}
+
+fn import(pairs: &[NewPair], bandwidth_mbps: u32) -> Command {
+    Command::ImportPairs(Import { account: account("alice"), pairs: pairs.to_vec(), bandwidth_mbps })
+}
+
+#[test]
+fn an_import_is_refused_by_its_first_pair_that_cannot_be() {
+    let mut ledger = populated();
+    perform(&mut ledger, release("eip-1"));
+    perform(&mut ledger, Command::MarkDuplicate { address: address("9.9.9.2") });
+    let good = [pair(0, "10.0.0.10", "8.8.8.3"), pair(1, "10.0.0.11", "9.9.9.3")];
+    assert!(ledger.decide(import(&good, 0), NOW, Capacity::UNLIMITED).is_ok());
+    let named = |name: &str| NewPair { name: Some(name.into()), ..pair(2, "10.0.0.12", "9.9.9.5") };
+    let first = good[0].clone();
+    let (conflict, invalid) = (RefusalKind::Conflict, RefusalKind::Invalid);
+    for (bad, kind, code, sentence) in [
+        (
+            pair(2, "10.0.0.12", "198.18.0.1"),
+            invalid,
+            "not-in-pool",
+            "address 198.18.0.1 lies in no pool; `eipgate pool list` shows the pools",
+        ),
+        (
+            pair(2, "10.0.0.12", "8.8.8.0"),
+            conflict,
+            "address-taken",
+            "address 8.8.8.0 is in use; choose another or let the pool choose",
+        ),
+        (
+            pair(2, "10.0.0.12", "8.8.8.2"),
+            conflict,
+            "address-cooling-down",
+            "address 8.8.8.2 was released a short time ago and is not free until 2026-11-20T11:53:00Z; \
+             wait, choose another or let the pool choose",
+        ),
+        (
+            pair(2, "10.0.0.12", "9.9.9.2"),
+            conflict,
+            "address-excluded",
+            "address 9.9.9.2 is set aside because another host on the link answers for it; \
+             choose another or let the pool choose",
+        ),
+        (
+            pair(2, "10.0.0.12", "9.9.9.4"),
+            conflict,
+            "address-excluded",
+            "address 9.9.9.4 is excluded from its pool; choose another or let the pool choose",
+        ),
+        (
+            pair(2, "10.0.0.3", "9.9.9.5"),
+            conflict,
+            "private-address-taken",
+            "private address 10.0.0.3 is in use in VPC vpc-a; choose another",
+        ),
+        (named("web"), conflict, "name-taken", "the name \"web\" is in use by instance ins-1; choose another"),
+        (
+            NewPair { instance: instance_id("ins-1"), ..pair(2, "10.0.0.12", "9.9.9.5") },
+            conflict,
+            "instance-exists",
+            "instance id ins-1 is in use; choose another",
+        ),
+        (
+            pair(2, "10.0.0.12", "8.8.8.3"),
+            invalid,
+            "public-address-twice",
+            "public address 8.8.8.3 is given twice; it can serve one instance only, so remove one",
+        ),
+        (
+            pair(2, "10.0.0.10", "9.9.9.5"),
+            invalid,
+            "private-address-twice",
+            "private address 10.0.0.10 of VPC vpc-a is given twice; an instance has one public address, so remove one",
+        ),
+        (
+            NewPair { instance: first.instance.clone(), ..pair(2, "10.0.0.12", "9.9.9.5") },
+            conflict,
+            "instance-exists",
+            "instance id ins-new-0 is in use; choose another",
+        ),
+        (
+            NewPair { public_as: first.public_as.clone(), ..pair(2, "10.0.0.12", "9.9.9.5") },
+            conflict,
+            "eip-exists",
+            "EIP id eip-new-0 is in use; choose another",
+        ),
+        (
+            NewPair { public_as: PublicAs::Ordinary, ..pair(2, "10.0.0.12", "9.9.9.5") },
+            invalid,
+            "ordinary-needs-bandwidth",
+            "9.9.9.5 cannot be the ordinary public IP of an instance with bandwidth 0; \
+             give it a bandwidth, or import as EIPs",
+        ),
+    ] {
+        // What is wrong further on is not looked at.
+        let pairs = [&good[..], &[bad, pair(3, "10.0.0.10", "198.18.0.1")]].concat();
+        let refusal = refused_within(&ledger, import(&pairs, 0), Capacity::UNLIMITED);
+        check(&refusal, kind, code, &format!("pair 2: {sentence}"));
+    }
+    let twice = [named("x"), NewPair { name: Some("x".into()), ..good[0].clone() }];
+    check(
+        &refused_within(&ledger, import(&twice, 0), Capacity::UNLIMITED),
+        invalid,
+        "name-twice",
+        "pair 1: the name \"x\" is given twice; choose another",
+    );
+    // Two pairs and three instances are there.
+    for (capacity, limit) in [
+        (Capacity { pairs: 3, instances: 9 }, "3 instances with a public address"),
+        (Capacity { pairs: 9, instances: 4 }, "4 instances"),
+    ] {
+        let refusal = refused_within(&ledger, import(&good, 0), capacity);
+        let sentence = format!("pair 1: the gateway is full: its maps hold {limit}; raise the limit or remove some");
+        check(&refusal, RefusalKind::Exhausted, "capacity-reached", &sentence);
+    }
+}
+
+#[test]
+fn ranges_and_fences() {
+    use RefusalKind::{Conflict, Invalid, NotFound};
+    let mut ledger = populated();
+    let routed = |text: &str| PoolDefinition { prefix: text.parse().unwrap(), kind: PoolKind::Routed };
+    let add = |text: &str| Command::AddPool { definition: routed(text), reserved: ReservedRanges::Allow };
+    let fence = |text: &str, reason: Option<&str>| Command::FenceAddress {
+        address: address(text),
+        reason: reason.map(str::to_owned),
+    };
+    let drain = |text: &str| Command::DrainPool { prefix: text.parse().unwrap() };
+    let remove = |text: &str| Command::RemovePool { prefix: text.parse().unwrap() };
+    perform(&mut ledger, fence("8.8.8.3", Some("abuse")));
+    for (command, kind, code, sentence) in [
+        (add("8.8.8.0/30"), Conflict, "pool-exists", "pool 8.8.8.0/30 is there already; there is nothing to do"),
+        (
+            add("8.8.8.0/24"),
+            Conflict,
+            "pool-overlaps",
+            "pools 8.8.8.0/24 and 8.8.8.0/30 overlap; remove or shrink one of them",
+        ),
+        (
+            add("10.0.0.0/30"),
+            Conflict,
+            "pool-holds-instance",
+            "10.0.0.0/30 cannot be a pool: instance ins-1 has the private address 10.0.0.1; \
+             choose a range without instances",
+        ),
+        (
+            add("224.0.0.0/24"),
+            Invalid,
+            "pool-reserved",
+            "pool 224.0.0.0/24 lies in 224.0.0.0/4, which is reserved (multicast); it can never be a pool",
+        ),
+        (
+            drain("7.7.7.0/24"),
+            NotFound,
+            "unknown-pool",
+            "there is no pool 7.7.7.0/24; `eipgate pool list` shows the pools",
+        ),
+        (
+            remove("8.8.8.0/30"),
+            Conflict,
+            "pool-in-use",
+            "pool 8.8.8.0/30 cannot be removed while addresses of it are held: 8.8.8.0 by instance ins-1, \
+             8.8.8.1 by instance ins-3, 8.8.8.2 by EIP eip-1; drain it, and release them first",
+        ),
+        (
+            fence("8.8.8.3", None),
+            Conflict,
+            "already-fenced",
+            "address 8.8.8.3 is fenced since 2026-11-20T11:43:00Z (abuse); there is nothing to do",
+        ),
+        (
+            fence("7.7.7.7", None),
+            Invalid,
+            "not-in-pool",
+            "address 7.7.7.7 lies in no pool; `eipgate pool list` shows the pools",
+        ),
+        (
+            fence("8.8.8.2", Some(" ")),
+            Invalid,
+            "reason-invalid",
+            "the reason cannot be kept: it is empty; leave it out instead",
+        ),
+        (
+            Command::UnfenceAddress { address: address("8.8.8.2") },
+            Conflict,
+            "not-fenced",
+            "address 8.8.8.2 is not fenced; there is nothing to do",
+        ),
+        (
+            allocate("eip-2", Some("8.8.8.3")),
+            Conflict,
+            "address-excluded",
+            "address 8.8.8.3 is fenced; choose another, let the pool choose, or unfence it with \
+             `eipgate address unfence 8.8.8.3`",
+        ),
+    ] {
+        check(&refused_within(&ledger, command, Capacity::UNLIMITED), kind, code, sentence);
+    }
+    perform(&mut ledger, drain("9.9.9.0/29"));
+    let refused = |command| refused_within(&ledger, command, Capacity::UNLIMITED);
+    check(
+        &refused(drain("9.9.9.0/29")),
+        Conflict,
+        "pool-draining",
+        "pool 9.9.9.0/29 drains already; there is nothing to do",
+    );
+    check(
+        &refused(allocate("eip-2", Some("9.9.9.2"))),
+        Conflict,
+        "address-excluded",
+        "address 9.9.9.2 lies in a pool that drains; choose another or let the pool choose",
+    );
+    assert_eq!(refused(allocate("eip-2", None)).code(), "pool-exhausted");
 }

@@ -87,6 +87,7 @@ fn t47_an_error_of_the_fib_is_a_drop() {
     world.links[0].device = 77;
     let world = world.index();
     let mut gateway = Gateway { program: Program::load(&world), world };
+    gateway.program.forget_hops();
     let path = gateway.way_in();
     let frame = path.arrives(&path.arriving().udp(1, 2, b"data"));
     assert_eq!(gateway.program.run(UPLINK, &frame).verdict, Verdict::RouteError);

@@ -1,0 +1,82 @@
+//! `eipgate check`: the three views of the gateway's state, each by itself and against the others.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::thread::sleep;
+use std::time::Duration;
+
+use super::failure::{DEGRADED, Failure};
+use super::output::{print, show};
+use super::{Context, DEFAULT_BPF_DIR, DEFAULT_STATE_DIR};
+use crate::admin::client::ClientError;
+use crate::admin::wire::{HostRow, Request};
+use crate::dataplane::Host;
+use crate::gateway::{self, Report, Severity};
+
+/// How often the views are looked at while a daemon changes them, and how long it has in between.
+const LOOKS: usize = 5;
+const PAUSE: Duration = Duration::from_millis(200);
+
+/// Look for anything wrong: in the stored file and its tables, in what they say, in the pinned maps, and between them
+/// and the ledger of a daemon that runs. Changes nothing. Ends with status 0 when all is well, 6 when what was found
+/// mends itself at the next start, and 1 when it does not.
+#[derive(Debug, clap::Args)]
+#[command(after_help = "Examples:\n  eipgate check\n  eipgate check -o json | jq '.findings[].what'")]
+pub(super) struct Args {
+    /// Where the daemon keeps its state.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
+    state_dir: PathBuf,
+
+    /// Where the program and its maps are pinned.
+    #[arg(long, value_name = "DIR", default_value = DEFAULT_BPF_DIR)]
+    bpf_dir: PathBuf,
+}
+
+pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    let mut report = look(args, context)?;
+    // What is under way looks like a difference; what is one stays.
+    for _ in 1..LOOKS {
+        if report.findings.is_empty() || !report.daemon {
+            break;
+        }
+        sleep(PAUSE);
+        let again = look(args, context)?;
+        let seen = std::mem::replace(&mut report, again).findings;
+        report.findings.retain(|finding| seen.contains(finding));
+    }
+    print(&show(context.format, &report, page))?;
+    Ok(match report.worst() {
+        None => ExitCode::SUCCESS,
+        Some(Severity::Warning) => ExitCode::from(DEGRADED),
+        Some(Severity::Failure) => ExitCode::FAILURE,
+    })
+}
+
+fn look(args: &Args, context: &Context) -> Result<Report, Failure> {
+    let ledger = match context.client.ask::<Vec<HostRow>>(&Request::HostList {}) {
+        Ok(rows) => Some(rows.into_iter().map(host).collect::<Result<Vec<_>, _>>()?),
+        Err(ClientError::Unreachable { .. }) => None,
+        Err(error) => return Err(error.into()),
+    };
+    Ok(gateway::check(&args.state_dir, &args.bpf_dir, ledger)?)
+}
+
+fn host(row: HostRow) -> Result<Host, Failure> {
+    let vpc = row.vpc.parse().map_err(anyhow::Error::from)?;
+    Ok(Host { vpc, private: row.private_ip, public: row.public_ip })
+}
+
+fn page(report: &Report) -> String {
+    let mut lines: Vec<String> = report
+        .findings
+        .iter()
+        .map(|finding| format!("{} ({}): {}", finding.severity, finding.area, finding.what))
+        .collect();
+    lines.extend(report.notes.iter().map(|note| format!("note: {note}")));
+    lines.push(match report.findings.len() {
+        0 => format!("{} instances and {} pairs: nothing is wrong", report.instances, report.pairs),
+        1 => "1 finding".to_owned(),
+        count => format!("{count} findings"),
+    });
+    lines.join("\n")
+}

@@ -1,0 +1,66 @@
+//! Maps that refuse, or are changed by others.
+
+use lab::lab::{A, B, C, Lab, SOON};
+use nat_common::abi::ABI_VERSION;
+
+use super::strace::meddle;
+use super::views::{agreed, check, reaches, read};
+
+#[test]
+fn a_map_that_refuses_once_is_told_and_brought_in_step_within_a_second() {
+    for error in ["ENOMEM", "EPERM", "E2BIG"] {
+        let lab = Lab::serving().unwrap();
+        let web = lab.instance("web", A).unwrap();
+        let meddling = meddle(&lab, &format!("bpf:error={error}:when=1"));
+        let told = lab.daemon.cli(&["instance", "create", "--bandwidth", "5", "--private-ip", &C.to_string()]).unwrap();
+        let fired = meddling.end();
+        assert!(fired.iter().any(|line| line.contains(error)), "{fired:?}");
+        assert!(told.code() == 1 && told.stderr.contains("stored but not in effect yet"), "{told}");
+        assert!(reaches(&lab.internet, web));
+        lab::lab::wait::until("the maps to be in step", SOON, || {
+            (lab.daemon.json(&["status"]).ok()?["dirty"] == false).then_some(())
+        })
+        .unwrap();
+        assert_eq!(agreed(&lab).instances.len(), 2, "what was decided and stored stays");
+        lab.finish().unwrap();
+    }
+}
+
+#[test]
+fn check_names_what_somebody_did_to_the_maps_and_the_store() {
+    let lab = Lab::serving().unwrap();
+    let web = lab.instance("web", A).unwrap();
+    lab.instance("db", B).unwrap();
+    agreed(&lab);
+    let map = lab.daemon.maps().join(format!("v{ABI_VERSION}/INBOUND_SPARSE")).display().to_string();
+    let key = web.octets().map(|byte| byte.to_string());
+    let key: Vec<&str> = key.iter().map(String::as_str).collect();
+    lab.gateway.tell(&[&["bpftool", "map", "delete", "pinned", &map, "key"], &key[..]].concat()).unwrap();
+    let (status, report) = check(&lab);
+    assert_eq!(status, 1, "{report}");
+    assert!(report["findings"].to_string().contains(&web.to_string()), "{report}");
+
+    // Without a daemon it is what the next start mends.
+    let before = read(&lab);
+    lab.daemon.kill().unwrap();
+    let (status, report) = check(&lab);
+    assert_eq!((status, report["daemon"].as_bool()), (6, Some(false)), "{report}");
+    let state = lab.daemon.state().join("state.db").display().to_string();
+    let sql = "UPDATE instances SET private = (SELECT min(private) FROM instances)";
+    let copy = lab.directory.join("good.db");
+    let back = lab.daemon.state();
+    lab.daemon.tell(&["backup", &copy.display().to_string(), "--state-dir", &back.display().to_string()]).unwrap();
+    lab.gateway.tell(&["sqlite3", &state, sql]).unwrap();
+    let (status, report) = check(&lab);
+    let named = format!("private address {A} of VPC vpc-default belongs to several instances");
+    assert!(status == 1 && report["findings"].to_string().contains(&named), "{report}");
+    for file in std::fs::read_dir(&back).unwrap().flatten() {
+        if file.file_name().to_string_lossy().starts_with("state.db") {
+            std::fs::remove_file(file.path()).unwrap();
+        }
+    }
+    std::fs::rename(copy, back.join("state.db")).unwrap();
+    lab.daemon.restart().unwrap();
+    assert_eq!(agreed(&lab), before);
+    lab.finish().unwrap();
+}

@@ -1,0 +1,244 @@
+//! A virtual machine: booted, listened to, and ended.
+
+use std::fmt;
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{env, mem, thread};
+
+use anyhow::{Context as _, Result, bail};
+
+use crate::step::duration;
+
+use super::kernel::Kernel;
+use super::{directory, image, program};
+
+const NETWORK: &str = include_str!("guest/network");
+
+/// NICs, by the last byte of their MAC: the gateway's two and their peers, as `guest/network` joins them.
+const NICS: [&str; 4] = ["up-gate", "up-peer", "down-gate", "down-peer"];
+/// Queue pairs of each; half of them are for what is redirected, on two CPUs.
+const QUEUES: u32 = 4;
+/// Between two looks at what the machine says.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What carries the machine's processor.
+pub(super) enum Acceleration {
+    Kvm,
+    Emulation { why: String },
+}
+
+impl Acceleration {
+    /// Looks at this host. A `/dev/kvm` alone is not enough: without the processor's own virtualisation it carries only
+    /// guests that know of it, and Debian's kernels hang in it.
+    pub(super) fn here() -> Self {
+        let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let device = File::options().read(true).write(true).open("/dev/kvm");
+        Self::of(&flags, device.map(drop).map_err(|error| error.to_string()))
+    }
+
+    fn of(cpuinfo: &str, device: Result<(), String>) -> Self {
+        let virtualises = cpuinfo.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
+        match device {
+            Err(error) => Self::Emulation { why: format!("no KVM here (/dev/kvm: {error})") },
+            Ok(()) if !virtualises => {
+                Self::Emulation { why: "no KVM here (the processor shows neither vmx nor svm)".into() }
+            }
+            Ok(()) => Self::Kvm,
+        }
+    }
+
+    pub(super) fn is_fast(&self) -> bool {
+        matches!(self, Self::Kvm)
+    }
+
+    fn words(&self) -> [&'static str; 4] {
+        match self {
+            // Hosts that are machines themselves do not all let this register be set.
+            Self::Kvm => ["-accel", "kvm", "-cpu", "host,-arch-capabilities"],
+            Self::Emulation { .. } => ["-accel", "tcg,thread=multi", "-cpu", "max"],
+        }
+    }
+}
+
+impl fmt::Display for Acceleration {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Kvm => f.write_str("The machines run on KVM."),
+            Self::Emulation { why } => write!(f, "{why}: the machines are EMULATED, which takes many times longer."),
+        }
+    }
+}
+
+/// A machine to be booted.
+pub(super) struct Machine<'a> {
+    pub(super) kernel: &'a Kernel,
+    pub(super) image: &'a Path,
+    /// Whether what is written to the disk stays there.
+    pub(super) keep: bool,
+    pub(super) payload: PathBuf,
+    pub(super) acceleration: &'a Acceleration,
+}
+
+impl Machine<'_> {
+    /// Runs it to its own end, showing what it says.
+    pub(super) fn run(&self, limit: Duration) -> Result<Said> {
+        let mut running = self.boot()?;
+        running.until("its end", limit, |_| false)?;
+        Ok(running.take())
+    }
+
+    /// Starts it. Its disks are the root image and the payload, its second serial port is what it says.
+    pub(super) fn boot(&self) -> Result<Running> {
+        let (console, words) = (self.log("console"), self.log("said"));
+        File::create(&words).with_context(|| format!("cannot write {}", words.display()))?;
+        let snapshot = if self.keep { "off" } else { "on" };
+        let mut args: Vec<String> = ["-smp", "2", "-m", "4096", "-nodefaults", "-no-user-config", "-display", "none"]
+            .into_iter()
+            .chain(self.acceleration.words())
+            .map(str::to_owned)
+            .collect();
+        let pairs = [
+            ("-kernel", self.kernel.vmlinuz().display().to_string()),
+            ("-initrd", image::initramfs(self.kernel)?.display().to_string()),
+            // An emulated timer on a busy host may miss the ticks that the kernel checks it by.
+            ("-append", "console=ttyS0 panic=-1 mitigations=off no_timer_check".to_owned()),
+            ("-drive", format!("file={},format=raw,if=virtio,snapshot={snapshot}", self.image.display())),
+            ("-drive", format!("file={},format=raw,if=virtio,readonly=on", self.payload.display())),
+            ("-serial", format!("file:{}", console.display())),
+            ("-serial", format!("file:{}", words.display())),
+        ];
+        args.extend(pairs.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
+        args.push("-no-reboot".into());
+        for (number, tap) in NICS.iter().enumerate() {
+            args.extend([
+                "-netdev".to_owned(),
+                format!("tap,id={tap},ifname={tap},script=no,downscript=no,queues={QUEUES}"),
+                "-device".to_owned(),
+                format!("virtio-net-pci,netdev={tap},mac=52:54:00:00:00:0{number},mq=on,vectors={}", 2 * QUEUES + 2),
+            ]);
+        }
+        let log = File::create(self.log("qemu")).context("cannot write qemu's log")?;
+        let mut command = Command::new(program("unshare")?);
+        // The namespace is this machine's own, and goes with it.
+        command.args(["--net", "sh", "-c", NETWORK, "sh"]).arg(program("qemu-system-x86_64")?).args(args);
+        command.env("PATH", env::var_os("PATH").unwrap_or_default()).stdin(Stdio::null());
+        let child = command.stdout(log.try_clone()?).stderr(log).spawn().context("cannot start qemu")?;
+        Ok(Running { child, words, said: Said::default(), console, qemu: self.log("qemu") })
+    }
+
+    fn log(&self, what: &str) -> PathBuf {
+        directory().join(format!("{}.{what}", self.kernel.version))
+    }
+}
+
+/// A machine that runs; dropping it cuts its power.
+pub(super) struct Running {
+    child: Child,
+    words: PathBuf,
+    pub(super) said: Said,
+    console: PathBuf,
+    qemu: PathBuf,
+}
+
+impl Running {
+    /// Listens until it has said enough or has ended.
+    pub(super) fn until(&mut self, what: &str, limit: Duration, enough: impl Fn(&Said) -> bool) -> Result<()> {
+        let deadline = Instant::now() + limit;
+        let mut file = File::open(&self.words)?;
+        loop {
+            let ended = self.child.try_wait()?.is_some();
+            self.listen(&mut file)?;
+            if ended || enough(&self.said) {
+                return Ok(());
+            }
+            if Instant::now() > deadline {
+                let qemu = fs::read_to_string(&self.qemu).unwrap_or_default();
+                bail!(
+                    "no {what} within {}; {} has the machine's console. {qemu}It said last:\n{}",
+                    duration(limit),
+                    self.console.display(),
+                    self.said.last(15)
+                );
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
+    fn listen(&mut self, file: &mut File) -> Result<()> {
+        let mut buffer = [0; 4096];
+        loop {
+            let length = file.read_at(&mut buffer, self.said.0.len() as u64)?;
+            // Whole lines only: a character may still be on its way.
+            let Some(end) = buffer[..length].iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+            let text: String =
+                buffer[..=end].iter().map(|byte| if byte.is_ascii() { *byte as char } else { '?' }).collect();
+            for line in text.lines() {
+                println!("  | {}", line.trim_end());
+            }
+            self.said.0.push_str(&text);
+        }
+    }
+
+    /// Ends it as a power cut does: nothing is told, and what the machine has not written is lost.
+    pub(super) fn cut(mut self) -> Result<Said> {
+        self.child.kill()?;
+        self.child.wait()?;
+        self.listen(&mut File::open(&self.words)?)?;
+        Ok(self.take())
+    }
+
+    fn take(&mut self) -> Said {
+        mem::take(&mut self.said)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What a machine said, in whole lines of ASCII.
+#[derive(Default)]
+pub(super) struct Said(String);
+
+impl Said {
+    pub(super) fn lines(&self) -> impl Iterator<Item = &str> {
+        self.0.lines().map(str::trim_end)
+    }
+
+    pub(super) fn ended_well(&self) -> bool {
+        self.lines().any(|line| line == "ended with 0")
+    }
+
+    pub(super) fn last(&self, lines: usize) -> String {
+        if self.0.is_empty() {
+            return format!("nothing; {}/*.console has the machine's console", directory().display());
+        }
+        let all: Vec<&str> = self.lines().collect();
+        all[all.len().saturating_sub(lines)..].join("\n")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Acceleration, Said};
+
+    #[test]
+    fn kvm_takes_the_device_and_the_processor() {
+        assert!(Acceleration::of("flags : fpu svm\n", Ok(())).is_fast());
+        assert!(!Acceleration::of("flags : fpu hypervisor\n", Ok(())).is_fast());
+        let none = Acceleration::of("flags : vmx\n", Err("No such file".into()));
+        assert!(none.to_string().contains("/dev/kvm: No such file"), "{none}");
+    }
+
+    #[test]
+    fn a_machine_has_ended_well_only_when_it_says_so() {
+        assert!(Said("6.1.0\r\nended with 0\r\n".into()).ended_well());
+        assert!(!Said("ended with 01\r\nended with 1\r\n".into()).ended_well());
+    }
+}
