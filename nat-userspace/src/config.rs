@@ -7,6 +7,7 @@ mod log;
 mod policy;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv4Addr, SocketAddr};
@@ -94,6 +95,16 @@ pub struct Config {
     pub metrics_listen: Option<SocketAddr>,
     pub metrics_anywhere: bool,
     pub metrics_top: u32,
+    pub credentials: Option<PathBuf>,
+    pub tls_certificate: Option<PathBuf>,
+    pub tls_key: Option<PathBuf>,
+    pub region: String,
+    pub zone: String,
+    pub api_listen: Option<SocketAddr>,
+    pub api_anywhere: bool,
+    pub api_changes_per_second: u32,
+    pub api_reads_per_second: u32,
+    pub api_weak_signatures: bool,
 }
 
 impl Default for Config {
@@ -132,6 +143,16 @@ impl Default for Config {
             metrics_listen: None,
             metrics_anywhere: false,
             metrics_top: 0,
+            credentials: None,
+            tls_certificate: None,
+            tls_key: None,
+            region: "ap-guangzhou".into(),
+            zone: "ap-guangzhou-1".into(),
+            api_listen: None,
+            api_anywhere: false,
+            api_changes_per_second: 10,
+            api_reads_per_second: 100,
+            api_weak_signatures: false,
         }
     }
 }
@@ -214,7 +235,7 @@ impl Config {
             );
         }
         ensure!(self.metrics_top <= MOST_METERED, "metrics_top must be at most {MOST_METERED}");
-        Ok(())
+        web::check(self)
     }
 
     /// Every address never to be handed out.

@@ -2,10 +2,14 @@
 
 pub mod address;
 pub mod admin;
+pub mod api;
 pub mod cli;
 pub mod config;
+pub mod credentials;
 pub mod dataplane;
+pub mod follow;
 pub mod gateway;
+pub mod http;
 pub mod metrics;
 pub mod store;
 

@@ -10,4 +10,4 @@ mod serve;
 #[cfg(test)]
 mod tests;
 
-pub use self::serve::{Listener, Server};
+pub use self::serve::Listener;

@@ -18,9 +18,12 @@ use super::log::{self, Level};
 use super::service;
 use crate::address::Prefix;
 use crate::admin::Listener;
+use crate::api;
 use crate::config::{Config, Downlink, Link, Overrides, parse_time_span};
+use crate::credentials::Credentials;
 use crate::dataplane::Mode;
 use crate::gateway::{self, BYPASS, Handle, Reading};
+use crate::http::Tls;
 use crate::metrics;
 
 /// Run the gateway in the foreground. Ending it by any signal leaves programs, maps and traffic as they are; only
@@ -131,6 +134,9 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     // Bound before anything is touched, so that what is wrong with it is said in time; served when all is in place.
     let listener = Listener::bind(&config)?;
     let metrics = metrics::Listener::bind(&config).await?;
+    let credentials = Credentials::configured(&config)?;
+    let tls = Tls::configured(&config)?;
+    let api = api::Listener::bind(&config).await?;
     let gateway = tokio::select! {
         started = gateway::start(&config) => started?,
         () = &mut stop => return Ok(()),
@@ -141,6 +147,10 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     let (handle, jobs) = Handle::new();
     let server = listener.serve(handle.clone())?;
     let metrics = metrics.map(|listener| listener.serve(handle.clone(), gateway.configuration()));
+    // Whoever takes credentials has them: the configuration was refused otherwise.
+    let api = api
+        .zip(credentials)
+        .map(|(listener, credentials)| listener.serve(tls, credentials, handle.clone(), gateway.configuration()));
     let level = tokio::spawn(level.follow(gateway.configuration()));
     let reloads = tokio::spawn(service::reload_on(hangup, handle));
     info!(socket, version = env!("CARGO_PKG_VERSION"), "serving");
@@ -151,6 +161,9 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     reloads.abort();
     level.abort();
     drop(metrics);
+    if let Some(api) = api {
+        api.close().await;
+    }
     server.close().await;
     if outcome.is_ok() {
         info!("stopped; programs, maps and traffic stay as they are until `eipgate detach`");

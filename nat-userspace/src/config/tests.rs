@@ -33,6 +33,10 @@ fn the_sample_shows_every_key_with_its_default() {
     // The keys that have no default show an example.
     assert_eq!(uncommented.socket_group.take().as_deref(), Some("eipgate"));
     assert_eq!(uncommented.metrics_listen.take(), Some("127.0.0.1:9464".parse().unwrap()));
+    assert_eq!(uncommented.credentials.take(), Some("/etc/eipgate/credentials.toml".into()));
+    assert_eq!(uncommented.tls_certificate.take(), Some("/etc/eipgate/tls.crt".into()));
+    assert_eq!(uncommented.tls_key.take(), Some("/etc/eipgate/tls.key".into()));
+    assert_eq!(uncommented.api_listen.take(), Some("127.0.0.1:8443".parse().unwrap()));
     assert_eq!(uncommented, as_installed);
     let defaults = Config { uplinks: vec![], downlinks: vec![], pools: vec![], ..as_installed };
     assert_eq!(defaults, Config::default());
@@ -118,6 +122,26 @@ fn what_makes_no_sense_is_refused_by_name() {
     let anywhere = format!("{links}metrics_listen = \"[::]:9464\"\nmetrics_anywhere = true");
     assert!(config(&anywhere).check().is_ok());
     assert_eq!(refusal(&format!("{links}metrics_top = 1001")), "metrics_top must be at most 1000");
+    let secret = "credentials = \"/c\"\n";
+    assert_eq!(
+        refusal(&format!("{links}{secret}api_listen = \"0.0.0.0:80\"")),
+        "api_listen 0.0.0.0:80 can be reached from other hosts and is not encrypted; set tls_certificate and tls_key, take \
+         an address of the loopback, like 127.0.0.1:80, or set api_anywhere = true"
+    );
+    let tls = "tls_certificate = \"/t\"\ntls_key = \"/k\"\n";
+    assert!(config(&format!("{links}{secret}{tls}api_listen = \"0.0.0.0:443\"")).check().is_ok());
+    assert_eq!(
+        refusal(&format!("{links}api_listen = \"127.0.0.1:80\"")),
+        "api_listen without credentials serves nobody; name the file of credentials"
+    );
+    assert_eq!(
+        refusal(&format!("{links}tls_key = \"/k\"")),
+        "tls_certificate and tls_key are of use only together; set both or neither"
+    );
+    assert_eq!(
+        refusal(&format!("{links}zone = \"a b\"")),
+        "zone \"a b\" is not 1 to 64 of the characters a-z A-Z 0-9 -"
+    );
     // FNV-1a of these two collides.
     let twins: Vec<VpcId> = ["costarring", "liquid"].iter().map(|name| name.parse().unwrap()).collect();
     assert_eq!(
@@ -178,7 +202,8 @@ fn the_sample_says_of_each_key_whether_it_needs_a_restart() {
         "cool_down = \"1s\"\nmartian_exceptions = [\"10.0.0.0/8\"]\nicmp_errors_per_second = 1\nicmp_error_burst = 1\n\
          monitor_per_second = 1\nlog_level = \"warn\"\nmetrics_top = 1\nordinary_ip_on_bind = \"refuse\"\n\
          ordinary_ip_on_unbind = \"none\"\nreturn_ordinary_ip = true\nchange_ordinary_ip = true\n\
-         eips_per_account = 1\nreallocations_per_day = 1\nrecycle_bin = \"1s\"",
+         eips_per_account = 1\nreallocations_per_day = 1\nrecycle_bin = \"1s\"\n\
+         api_changes_per_second = 1\napi_reads_per_second = 1\napi_weak_signatures = true",
     );
     let immediate: Vec<&str> = Config::default().differences(&other).iter().map(|found| found.key).collect();
     for (key, at_once) in marked {

@@ -1,0 +1,9 @@
+//! The cloud's API 3.0, as its own clients speak it.
+
+pub mod actions;
+pub mod call;
+mod envelope;
+pub mod error;
+mod serve;
+
+pub use self::serve::Listener;
