@@ -105,6 +105,9 @@ pub struct Config {
     pub api_changes_per_second: u32,
     pub api_reads_per_second: u32,
     pub api_weak_signatures: bool,
+    pub console_listen: Option<SocketAddr>,
+    pub console_anywhere: bool,
+    pub console_names: Vec<String>,
 }
 
 impl Default for Config {
@@ -153,6 +156,9 @@ impl Default for Config {
             api_changes_per_second: 10,
             api_reads_per_second: 100,
             api_weak_signatures: false,
+            console_listen: None,
+            console_anywhere: false,
+            console_names: Vec::new(),
         }
     }
 }

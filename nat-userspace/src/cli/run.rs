@@ -20,6 +20,7 @@ use crate::address::Prefix;
 use crate::admin::Listener;
 use crate::api;
 use crate::config::{Config, Downlink, Link, Overrides, parse_time_span};
+use crate::console;
 use crate::credentials::Credentials;
 use crate::dataplane::Mode;
 use crate::gateway::{self, BYPASS, Handle, Reading};
@@ -137,6 +138,7 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     let credentials = Credentials::configured(&config)?;
     let tls = Tls::configured(&config)?;
     let api = api::Listener::bind(&config).await?;
+    let console = console::Listener::bind(&config).await?;
     let gateway = tokio::select! {
         started = gateway::start(&config) => started?,
         () = &mut stop => return Ok(()),
@@ -148,6 +150,9 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     let server = listener.serve(handle.clone())?;
     let metrics = metrics.map(|listener| listener.serve(handle.clone(), gateway.configuration()));
     // Whoever takes credentials has them: the configuration was refused otherwise.
+    let console = console.zip(credentials.clone()).map(|(listener, credentials)| {
+        listener.serve(tls.clone(), credentials, handle.clone(), gateway.configuration())
+    });
     let api = api
         .zip(credentials)
         .map(|(listener, credentials)| listener.serve(tls, credentials, handle.clone(), gateway.configuration()));
@@ -161,8 +166,8 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     reloads.abort();
     level.abort();
     drop(metrics);
-    if let Some(api) = api {
-        api.close().await;
+    for server in [api, console].into_iter().flatten() {
+        server.close().await;
     }
     server.close().await;
     if outcome.is_ok() {

@@ -92,4 +92,7 @@ settings! {
     api_changes_per_second: AtOnce,
     api_reads_per_second: AtOnce,
     api_weak_signatures: AtOnce,
+    console_listen: Restart,
+    console_anywhere: Restart,
+    console_names: AtOnce,
 }

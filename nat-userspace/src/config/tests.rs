@@ -37,6 +37,7 @@ fn the_sample_shows_every_key_with_its_default() {
     assert_eq!(uncommented.tls_certificate.take(), Some("/etc/eipgate/tls.crt".into()));
     assert_eq!(uncommented.tls_key.take(), Some("/etc/eipgate/tls.key".into()));
     assert_eq!(uncommented.api_listen.take(), Some("127.0.0.1:8443".parse().unwrap()));
+    assert_eq!(uncommented.console_listen.take(), Some("127.0.0.1:8080".parse().unwrap()));
     assert_eq!(uncommented, as_installed);
     let defaults = Config { uplinks: vec![], downlinks: vec![], pools: vec![], ..as_installed };
     assert_eq!(defaults, Config::default());
@@ -135,6 +136,15 @@ fn what_makes_no_sense_is_refused_by_name() {
         "api_listen without credentials serves nobody; name the file of credentials"
     );
     assert_eq!(
+        refusal(&format!("{links}{secret}console_listen = \"[::]:80\"")),
+        "console_listen [::]:80 can be reached from other hosts and is not encrypted; set tls_certificate and tls_key, \
+         take an address of the loopback, like 127.0.0.1:80, or set console_anywhere = true"
+    );
+    assert_eq!(
+        refusal(&format!("{links}console_names = [\"a:80\"]")),
+        "console_names has \"a:80\", which is no host name; write it like \"console.example.com\", without a port"
+    );
+    assert_eq!(
         refusal(&format!("{links}tls_key = \"/k\"")),
         "tls_certificate and tls_key are of use only together; set both or neither"
     );
@@ -203,7 +213,8 @@ fn the_sample_says_of_each_key_whether_it_needs_a_restart() {
          monitor_per_second = 1\nlog_level = \"warn\"\nmetrics_top = 1\nordinary_ip_on_bind = \"refuse\"\n\
          ordinary_ip_on_unbind = \"none\"\nreturn_ordinary_ip = true\nchange_ordinary_ip = true\n\
          eips_per_account = 1\nreallocations_per_day = 1\nrecycle_bin = \"1s\"\n\
-         api_changes_per_second = 1\napi_reads_per_second = 1\napi_weak_signatures = true",
+         api_changes_per_second = 1\napi_reads_per_second = 1\napi_weak_signatures = true\n\
+         console_names = [\"console.example\"]",
     );
     let immediate: Vec<&str> = Config::default().differences(&other).iter().map(|found| found.key).collect();
     for (key, at_once) in marked {

@@ -24,6 +24,16 @@ pub(super) fn check(config: &Config) -> Result<()> {
     if let Some(address) = config.api_listen {
         reachable(config, "api_listen", address, "api_anywhere", config.api_anywhere)?;
     }
+    if let Some(address) = config.console_listen {
+        reachable(config, "console_listen", address, "console_anywhere", config.console_anywhere)?;
+    }
+    for name in &config.console_names {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        ensure!(
+            !name.is_empty() && name.bytes().all(plain),
+            "console_names has {name:?}, which is no host name; write it like \"console.example.com\", without a port"
+        );
+    }
     Ok(())
 }
 

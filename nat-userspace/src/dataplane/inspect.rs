@@ -16,7 +16,7 @@ use super::explain::action_name;
 use super::hops;
 use super::limits::Limits;
 use super::pins::Pins;
-use super::table;
+use super::table::{self, Lookup};
 
 pub use super::counters::Traffic;
 
@@ -123,6 +123,17 @@ impl Maps {
             traffic: self.counters.of(slot),
         };
         Ok(pairs.into_iter().map(pair).collect())
+    }
+
+    /// What each of these public addresses carried since it was bound, in this order, those that are not bound left out.
+    /// It costs what so many look-ups cost, however many pairs there are.
+    pub fn traffic_of(&self, addresses: &[Ipv4Addr]) -> Result<Vec<(Ipv4Addr, Traffic)>> {
+        let inbound = Lookup::open(&self.pins, table::INBOUND)?;
+        let traffic = |public: &Ipv4Addr| {
+            let cell = inbound.get(PublicAddr(public.octets()));
+            (cell != 0).then(|| (*public, self.counters.of(Inbound::unpack(cell, self.slot_bits).slot)))
+        };
+        Ok(addresses.iter().filter_map(traffic).collect())
     }
 
     /// Every instance without a public address, in order.

@@ -483,18 +483,36 @@ pub fn read<K: Key>(pins: &Pins, names: Names) -> Result<Vec<(K, u64)>> {
     Ok(entries.into_iter().collect())
 }
 
+/// A pinned table for a reader beside the writer who asks for single addresses.
+pub struct Lookup<K> {
+    pages: HashMap<MapData, K, u64>,
+    cells: Words,
+    sparse: HashMap<MapData, K, Sparse>,
+}
+
+impl<K: Key> Lookup<K> {
+    /// Opens the pinned maps.
+    pub fn open(pins: &Pins, names: Names) -> Result<Lookup<K>> {
+        let (pages, sparse) = (pins.open(names.pages)?, pins.open(names.sparse)?);
+        Ok(Lookup { pages, cells: pins.words(names.cells, false)?, sparse })
+    }
+
+    /// The cell of an address, 0 for none.
+    pub fn get(&self, key: K) -> u64 {
+        let page = self.pages.get(&key.network(), 0).ok();
+        if let Some(number) = page.and_then(|word| Page(word).number(key.vpc(), key.network().address())) {
+            let index = (number * PAGE + pairs::cell_in_page(key.address())) as usize;
+            return self.cells.words().get(index).map_or(0, |cell| cell.load(Ordering::Relaxed));
+        }
+        let entry = self.sparse.get(&key, 0).ok();
+        let own = entry.filter(|entry| entry.tag == pairs::tag(key.vpc(), key.address()));
+        own.map_or(0, |entry| entry.cell)
+    }
+}
+
 /// The cell of one address of a pinned table, 0 for none, for a reader beside the writer.
 pub fn find<K: Key>(pins: &Pins, names: Names, key: K) -> Result<u64> {
-    let pages: HashMap<MapData, K, u64> = pins.open(names.pages)?;
-    let page = pages.get(&key.network(), 0).ok();
-    if let Some(number) = page.and_then(|word| Page(word).number(key.vpc(), key.network().address())) {
-        let index = (number * PAGE + pairs::cell_in_page(key.address())) as usize;
-        let cells = pins.words(names.cells, false)?;
-        return Ok(cells.words().get(index).map_or(0, |cell| cell.load(Ordering::Relaxed)));
-    }
-    let sparse: HashMap<MapData, K, Sparse> = pins.open(names.sparse)?;
-    let entry = sparse.get(&key, 0).ok().filter(|entry| entry.tag == pairs::tag(key.vpc(), key.address()));
-    Ok(entry.map_or(0, |entry| entry.cell))
+    Ok(Lookup::open(pins, names)?.get(key))
 }
 
 fn dump<K: Pod, V: Pod>(pins: &Pins, name: &str) -> Result<Vec<(K, V)>> {

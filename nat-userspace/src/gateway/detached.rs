@@ -157,4 +157,10 @@ impl Meter for Detached {
         let traffic = |public: Ipv4Addr| Traffic { packets_in: public.octets()[3].into(), ..Traffic::default() };
         Ok(all.into_iter().take(most).map(|public| AddressTraffic { public, traffic: traffic(public) }).collect())
     }
+
+    fn of(&self, addresses: &[Ipv4Addr]) -> Result<Vec<AddressTraffic>> {
+        let all = self.busiest(usize::MAX)?;
+        let traffic = |public: &Ipv4Addr| all.iter().find(|one| one.public == *public).cloned();
+        Ok(addresses.iter().filter_map(traffic).collect())
+    }
 }

@@ -18,13 +18,17 @@ pub struct AddressTraffic {
     pub traffic: Traffic,
 }
 
-/// Reads the kernel's counters. It takes as long as there are addresses, so not on a thread that others wait for.
+/// Reads the kernel's counters. It may take as long as there are addresses, so not on a thread that others wait for.
 pub trait Meter: Send + Sync {
     /// Every verdict with its packets and bytes.
     fn verdicts(&self) -> Result<Vec<VerdictRow>>;
 
     /// The addresses that carried most bytes, so many at most, most first.
     fn busiest(&self, most: usize) -> Result<Vec<AddressTraffic>>;
+
+    /// What these addresses carried, in this order, those that are not bound left out. It takes as long as they are
+    /// many, and no longer.
+    fn of(&self, addresses: &[Ipv4Addr]) -> Result<Vec<AddressTraffic>>;
 }
 
 /// The pinned maps, opened anew for each reading: an upgrade may have put others in their place.
@@ -39,6 +43,11 @@ impl Meter for PinnedMeter {
 
     fn busiest(&self, most: usize) -> Result<Vec<AddressTraffic>> {
         Ok(most_bytes(inspect::open(&self.bpf_dir)?.pairs()?, most))
+    }
+
+    fn of(&self, addresses: &[Ipv4Addr]) -> Result<Vec<AddressTraffic>> {
+        let found = inspect::open(&self.bpf_dir)?.traffic_of(addresses)?;
+        Ok(found.into_iter().map(|(public, traffic)| AddressTraffic { public, traffic }).collect())
     }
 }
 

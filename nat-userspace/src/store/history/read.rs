@@ -76,6 +76,24 @@ impl Reader {
         self.owned(account, self.events("WHERE h.eip = ? ORDER BY h.revision", [id])?)
     }
 
+    /// The latest events of an instance of the account, newest first, so many at most.
+    ///
+    /// # Errors
+    /// SQLite refused, or what is stored is no event.
+    pub fn latest_of_instance(&self, account: &AccountId, id: &str, most: usize) -> Result<Vec<Event>, StoreError> {
+        let latest = "WHERE h.instance = ? ORDER BY h.revision DESC LIMIT ?";
+        self.owned(account, self.events(latest, (id, signed(most as u64)))?)
+    }
+
+    /// The latest events of an EIP of the account, newest first, so many at most.
+    ///
+    /// # Errors
+    /// SQLite refused, or what is stored is no event.
+    pub fn latest_of_eip(&self, account: &AccountId, id: &str, most: usize) -> Result<Vec<Event>, StoreError> {
+        let latest = "WHERE h.eip = ? ORDER BY h.revision DESC LIMIT ?";
+        self.owned(account, self.events(latest, (id, signed(most as u64)))?)
+    }
+
     /// The instances of the account that have or had this name, in the order they were created.
     ///
     /// # Errors
