@@ -1,6 +1,7 @@
 //! The rig: frames and the reference translator that judges the program, the lab of network namespaces, the benchmark.
 
 pub mod bench;
+pub mod browser;
 pub mod demo;
 pub mod frames;
 pub mod generate;

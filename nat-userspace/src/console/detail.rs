@@ -164,7 +164,7 @@ fn instance_parameters(viewer: &Viewer, row: &InstanceRow) -> Markup {
             (Word::Id, copyable(language, &row.id)),
             (Word::Name, html! { (row.name.as_deref().unwrap_or(viewer.say(Word::Unnamed))) }),
             (Word::State, parts::state(language, row.state)),
-            (Word::Since, moment(row.since)),
+            (Word::Since, html! { (moment(row.since)) " UTC" }),
             (
                 Word::PublicIpv4,
                 public(&|public| html! { (copyable(language, public.address)) (fence_mark(language, public.fenced)) }),
@@ -176,7 +176,7 @@ fn instance_parameters(viewer: &Viewer, row: &InstanceRow) -> Markup {
             (Word::ChargeType, public(&|public| charge_type(language, public.charge_type, public.package.as_ref()))),
             (Word::InstanceBandwidth, mbps(row.bandwidth_mbps)),
             (Word::Billing, html! { (billing) }),
-            (Word::Created, moment(row.created)),
+            (Word::Created, html! { (moment(row.created)) " UTC" }),
         ],
     )
 }
@@ -193,7 +193,7 @@ fn eip_parameters(viewer: &Viewer, row: &EipRow) -> Markup {
             (Word::BoundTo, addresses::bound_to(viewer, row)),
             (Word::Bandwidth, html! { (language.tell(Word::Mbps, &[&row.bandwidth_mbps])) }),
             (Word::ChargeType, charge_type(language, row.charge_type, row.package.as_ref())),
-            (Word::Created, moment(row.created)),
+            (Word::Created, html! { (moment(row.created)) " UTC" }),
         ],
     )
 }

@@ -83,7 +83,7 @@ pub(super) fn log_out(console: &Console, known: &Known, secure: bool) -> Answer 
     let (id, session) = &known.session;
     console.sessions().end(id);
     info!(account = %session.account, secret_id = session.secret_id, "logged out of the console");
-    let place = response::see_other("/login?said=out");
+    let place = response::forget_pages(response::see_other("/login?said=out"));
     response::with_cookie(place, cookie_name(secure), "", Some(0), secure)
 }
 

@@ -63,7 +63,7 @@ pub(super) fn state(language: Language, state: InstanceState) -> Markup {
 
 /// A coloured dot beside the word that says the same.
 pub(super) fn dot(class: &str, word: &str) -> Markup {
-    html! { span.dot.(class) aria-hidden="true" {} (word) }
+    html! { span.state { span.dot.(class) aria-hidden="true" {} (word) } }
 }
 
 pub(super) fn charge_type(language: Language, charge_type: ChargeType, package: Option<&PackageId>) -> Markup {
@@ -105,11 +105,11 @@ pub(super) fn plot(language: Language, address: Ipv4Addr) -> Markup {
     }
 }
 
-/// A moment, in UTC.
+/// A moment, in UTC, which is for others to say.
 pub(super) fn moment(time: Time) -> Markup {
     let text = time.to_string();
     let shown = text.split('.').next().unwrap_or(&text).trim_end_matches('Z').replace('T', " ");
-    html! { time datetime=(text) { (shown) " UTC" } }
+    html! { time datetime=(text) { (shown) } }
 }
 
 /// A button that opens a dialog; without the script, the dialog as a page.

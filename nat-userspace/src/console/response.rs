@@ -16,6 +16,8 @@ pub(super) type Answer = Response<Body>;
 /// Where the script goes when a form in a dialog has done its work.
 const GO_TO: HeaderName = HeaderName::from_static("x-go-to");
 
+const CLEAR_SITE_DATA: HeaderName = HeaderName::from_static("clear-site-data");
+
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; \
                       form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
 
@@ -94,4 +96,10 @@ pub(super) fn retry_after(mut answer: Answer, seconds: u16) -> Answer {
 /// A sentence without a page around it.
 pub(super) fn text(status: StatusCode, sentence: impl Into<Bytes>) -> Answer {
     answer(status, "text/plain; charset=utf-8", "no-store", sentence)
+}
+
+/// With the wish that the browser forgets the pages it has kept.
+pub(super) fn forget_pages(mut answer: Answer) -> Answer {
+    answer.headers_mut().insert(CLEAR_SITE_DATA, HeaderValue::from_static("\"cache\", \"storage\""));
+    answer
 }

@@ -18,6 +18,9 @@ const trouble = (text) => {
   place.hidden = text === "";
 };
 
+// A page that the browser kept may be from before a log-out: it is asked for anew.
+addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
 // ---- Copying ----
 
 const copyBySelection = (text) => {

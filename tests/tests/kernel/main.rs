@@ -6,6 +6,8 @@ mod arp;
 mod bench;
 /// Many pairs from a file.
 mod bulk;
+/// The console in a real browser.
+mod console;
 /// From nftables to the gateway and back, by the guide.
 mod cut_over;
 /// What is wrong with the machine, and the command that mends it.

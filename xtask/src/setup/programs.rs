@@ -9,7 +9,7 @@ pub(super) struct Program {
 }
 
 /// The one list: a program that the gateway or a test starts to use is added here.
-const PROGRAMS: [Program; 15] = [
+const PROGRAMS: [Program; 16] = [
     Program { command: "nft", package: "nftables", reason: "the guard outside XDP, and the tests that read it" },
     Program { command: "ip", package: "iproute2", reason: "the lab's namespaces, links and routes" },
     Program { command: "ping", package: "iputils-ping", reason: "echo, record route, timestamps and big packets" },
@@ -25,6 +25,7 @@ const PROGRAMS: [Program; 15] = [
     Program { command: "strace", package: "strace", reason: "faults at a chosen system call of the daemon" },
     Program { command: "sqlite3", package: "sqlite3", reason: "a second reader of the stored state" },
     Program { command: "python3", package: "python3-minimal", reason: "small servers and senders on the lab's hosts" },
+    Program { command: "chromium", package: "chromium", reason: "the console as people see it" },
 ];
 
 /// What virtual machines take on top, brought only when they are asked for.

@@ -106,6 +106,7 @@ async fn the_cookie_is_out_of_reach_and_ends_with_the_session() {
         let reply = client.post("/logout", &[("csrf", page.hidden("csrf").as_str())]).await;
         assert_eq!((reply.status, reply.header("location")), (303, Some("/login?said=out")));
         assert!(reply.cookie().contains("Max-Age=0"), "{}", reply.cookie());
+        assert_eq!(reply.header("clear-site-data"), Some("\"cache\", \"storage\""));
         let over = client.get("/instances").await;
         assert_eq!(over.header("location"), Some("/login?said=over&back=%2Finstances"));
     })
