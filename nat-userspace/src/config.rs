@@ -23,7 +23,7 @@ use crate::address::{Prefix, VpcId};
 use crate::dataplane::{MAX_PAIRS, Mode, ProgramLog};
 
 pub use self::keys::{Difference, Effect};
-pub use self::link::{Downlink, Link};
+pub use self::link::{DEFAULT_VPC, Downlink, Link, PrivateRange};
 pub use self::log::{LogFormat, LogLevel};
 pub use self::policy::{OnBindChoice, OnUnbindChoice};
 
@@ -59,6 +59,8 @@ pub struct Config {
     #[serde(deserialize_with = "file::texts")]
     pub exclude: Vec<Prefix>,
     pub allow_reserved_pools: bool,
+    #[serde(deserialize_with = "file::texts")]
+    pub private_ranges: Vec<PrivateRange>,
     #[serde(deserialize_with = "file::time_span")]
     pub cool_down: Duration,
     pub ordinary_ip_on_bind: OnBindChoice,
@@ -118,6 +120,7 @@ impl Default for Config {
             pools: Vec::new(),
             exclude: Vec::new(),
             allow_reserved_pools: false,
+            private_ranges: Vec::new(),
             cool_down: Duration::from_secs(600),
             ordinary_ip_on_bind: OnBindChoice::Release,
             ordinary_ip_on_unbind: OnUnbindChoice::New,

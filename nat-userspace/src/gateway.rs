@@ -19,6 +19,7 @@ mod outside;
 mod packet_path;
 mod plan;
 mod pool;
+mod private;
 mod progress;
 mod pulse;
 mod reload;
@@ -57,6 +58,7 @@ pub use self::meter::{AddressTraffic, Meter, Traffic, VerdictRow};
 pub use self::opening::{Opened, put_up_guard, start};
 pub use self::outside::Outside;
 pub use self::packet_path::PacketPath;
+use self::private::Cursors;
 use self::progress::Listener;
 pub use self::progress::{Progress, Stage};
 use self::pulse::Pulse;
@@ -84,6 +86,7 @@ pub struct Gateway<P> {
     outside: Outside,
     capacity: Capacity,
     vpcs: BTreeSet<VpcId>,
+    cursors: Cursors,
     /// The ranges as configured, of which the store knows what commands have made.
     configured: Pool,
     /// Told of each commit, for those who follow the history.
@@ -333,6 +336,7 @@ impl<P: PacketPath> Gateway<P> {
             Err(GatewayError::UnknownVpc { pair, vpc: vpc.clone(), known })
         };
         match command {
+            Command::Together(together) => together.commands.iter().try_for_each(|command| self.check_vpcs(command)),
             Command::CreateInstance(new) if !self.vpcs.contains(&new.vpc) => unknown(None, &new.vpc),
             Command::ImportPairs(import) => {
                 let strange = import.pairs.iter().position(|pair| !self.vpcs.contains(&pair.vpc));
@@ -385,6 +389,18 @@ impl<P: PacketPath> Operations for Gateway<P> {
 
     fn new_eip_ids(&mut self, count: usize) -> Vec<EipId> {
         self.outside.draw_ids("eip-", count, |id| self.ledger.eip(id).is_none())
+    }
+
+    fn vpcs(&self) -> Vec<VpcId> {
+        self.vpcs.iter().cloned().collect()
+    }
+
+    fn private_ranges(&self, vpc: &VpcId) -> Vec<Prefix> {
+        self.configured_ranges(vpc)
+    }
+
+    fn private_addresses(&mut self, vpc: &VpcId, count: usize) -> Result<Vec<Ipv4Addr>, GatewayError> {
+        self.choose_private(vpc, count)
     }
 
     fn perform_telling(&mut self, command: Command, listener: Listener<'_>) -> Result<Change, GatewayError> {

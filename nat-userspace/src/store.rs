@@ -9,6 +9,7 @@
 
 mod backup;
 mod check;
+mod details;
 mod error;
 mod history;
 mod lock;

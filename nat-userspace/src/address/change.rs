@@ -3,8 +3,8 @@
 use std::net::Ipv4Addr;
 
 use super::{
-    AccountId, ChargeType, ClientToken, DayCount, Eip, EipId, EipTerms, Fence, Instance, InstanceId, InstanceState,
-    Package, PackageId, PoolRange, Prefix, Standing, Time, UsedToken,
+    AccountId, ChargeType, ClientToken, DayCount, Eip, EipId, EipTerms, Fence, Instance, InstanceDetail, InstanceId,
+    InstanceState, Package, PackageId, PoolRange, Prefix, Standing, Time, UsedToken,
 };
 
 /// The facts one command makes true, all or none. Empty when what was asked for holds already.
@@ -88,6 +88,15 @@ pub enum Fact {
         /// The package that shares it.
         package: Option<PackageId>,
     },
+    /// What is remembered of an instance is different.
+    InstanceAltered {
+        /// Which instance.
+        instance: InstanceId,
+        /// Its name.
+        name: Option<String>,
+        /// All of it, as it is now.
+        detail: Option<Box<InstanceDetail>>,
+    },
     /// An instance's ordinary public IP is the address of an EIP from now on, which is bound to that instance.
     OrdinaryConverted {
         /// Which instance.
@@ -130,6 +139,8 @@ pub enum Fact {
     },
     /// A bandwidth package.
     PackageCreated(Package),
+    /// A bandwidth package is different, and this is how it is now.
+    PackageChanged(Package),
     /// A bandwidth package, which nobody shared, is no more.
     PackageDeleted {
         /// Which package.

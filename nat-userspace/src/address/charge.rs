@@ -4,6 +4,9 @@ use std::error::Error;
 use std::fmt;
 use std::str::FromStr;
 
+/// How the cloud API spells [`ChargeType::BandwidthPrepaid`] where an EIP is charged.
+const PREPAID_EIP: &str = "BANDWIDTH_PREPAID_BY_MONTH";
+
 /// How public bandwidth is charged. Parsed without regard to case from the cloud API's names.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ChargeType {
@@ -14,14 +17,28 @@ pub enum ChargeType {
     TrafficPostpaidByHour,
     /// By the total of a package many addresses share.
     BandwidthPackage,
+    /// By the bandwidth bought, paid for in advance by the month. The cloud API spells it in two ways.
+    BandwidthPrepaid,
 }
 
 impl ChargeType {
     /// Every charge type.
-    pub const ALL: [ChargeType; 3] =
-        [ChargeType::BandwidthPostpaidByHour, ChargeType::TrafficPostpaidByHour, ChargeType::BandwidthPackage];
+    pub const ALL: [ChargeType; 4] = [
+        ChargeType::BandwidthPostpaidByHour,
+        ChargeType::TrafficPostpaidByHour,
+        ChargeType::BandwidthPackage,
+        ChargeType::BandwidthPrepaid,
+    ];
     /// Of an EIP for which nothing else was agreed, as the cloud API has it.
     pub const OF_EIPS: ChargeType = ChargeType::TrafficPostpaidByHour;
+
+    /// The cloud API's name where an EIP is charged.
+    pub fn as_str_of_eip(self) -> &'static str {
+        match self {
+            ChargeType::BandwidthPrepaid => PREPAID_EIP,
+            other => other.as_str(),
+        }
+    }
 
     /// The cloud API's name.
     pub fn as_str(self) -> &'static str {
@@ -29,6 +46,7 @@ impl ChargeType {
             ChargeType::BandwidthPostpaidByHour => "BANDWIDTH_POSTPAID_BY_HOUR",
             ChargeType::TrafficPostpaidByHour => "TRAFFIC_POSTPAID_BY_HOUR",
             ChargeType::BandwidthPackage => "BANDWIDTH_PACKAGE",
+            ChargeType::BandwidthPrepaid => "BANDWIDTH_PREPAID",
         }
     }
 }
@@ -43,6 +61,9 @@ impl FromStr for ChargeType {
     type Err = UnknownChargeType;
 
     fn from_str(text: &str) -> Result<Self, UnknownChargeType> {
+        if text.eq_ignore_ascii_case(PREPAID_EIP) {
+            return Ok(ChargeType::BandwidthPrepaid);
+        }
         let known = ChargeType::ALL.into_iter().find(|charge_type| charge_type.as_str().eq_ignore_ascii_case(text));
         known.ok_or_else(|| UnknownChargeType(text.to_string()))
     }
@@ -54,8 +75,8 @@ pub struct UnknownChargeType(pub String);
 
 impl fmt::Display for UnknownChargeType {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let [by_bandwidth, by_traffic, package] = ChargeType::ALL;
-        write!(f, "unknown charge type {:?}: write {by_bandwidth}, {by_traffic} or {package}", self.0)
+        let [by_bandwidth, by_traffic, package, prepaid] = ChargeType::ALL;
+        write!(f, "unknown charge type {:?}: write {by_bandwidth}, {by_traffic}, {package} or {prepaid}", self.0)
     }
 }
 
@@ -69,11 +90,12 @@ mod tests {
     fn charge_types_carry_the_cloud_names() {
         for charge_type in ChargeType::ALL {
             assert_eq!(charge_type.to_string().to_lowercase().parse(), Ok(charge_type));
+            assert_eq!(charge_type.as_str_of_eip().parse(), Ok(charge_type));
         }
         assert_eq!(
             "FREE".parse::<ChargeType>().unwrap_err().to_string(),
             "unknown charge type \"FREE\": write BANDWIDTH_POSTPAID_BY_HOUR, \
-             TRAFFIC_POSTPAID_BY_HOUR or BANDWIDTH_PACKAGE"
+             TRAFFIC_POSTPAID_BY_HOUR, BANDWIDTH_PACKAGE or BANDWIDTH_PREPAID"
         );
     }
 }

@@ -4,8 +4,9 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::{
-    AccountId, ChargeType, ClientToken, EipChanges, EipId, Import, InstanceId, Member, Package, PackageId,
-    PoolDefinition, Prefix, ReservedRanges, StopMode, VpcId,
+    AccountId, ChargeType, ClientToken, EipChanges, EipDetail, EipId, Import, InstanceChanges, InstanceDetail,
+    InstanceId, Member, Package, PackageChanges, PackageId, PoolDefinition, Prefix, ReservedRanges, StopMode, Together,
+    VpcId,
 };
 
 /// A request to change the ledger. Each names the account that asks: to it, another account's objects do not exist. What
@@ -148,6 +149,26 @@ pub enum Command {
         /// Who leaves.
         member: Member,
     },
+    /// Change what may be changed about a package.
+    ModifyPackage {
+        /// Who asks.
+        account: AccountId,
+        /// Which package.
+        package: PackageId,
+        /// What shall be different.
+        changes: PackageChanges,
+    },
+    /// Change what is remembered of an instance, and what changes no packet.
+    AlterInstance {
+        /// Who asks.
+        account: AccountId,
+        /// Which instance.
+        instance: InstanceId,
+        /// What shall be different.
+        changes: InstanceChanges,
+    },
+    /// Carry out several commands, all or none.
+    Together(Together),
     /// Make many instances known, each with a public address: all of them or none.
     ImportPairs(Import),
     /// Do what the time given has made due. Nothing, where nothing is.
@@ -204,8 +225,10 @@ pub struct NewInstance {
     pub vpc: VpcId,
     /// What its network card carries.
     pub private: Ipv4Addr,
-    /// A name unique within the account, if any.
+    /// A name, if any.
     pub name: Option<String>,
+    /// Whether others of the account may have that name.
+    pub naming: Naming,
     /// Public bandwidth in Mbit/s; 0 means no ordinary public IP.
     pub bandwidth_mbps: u32,
     /// How the bandwidth is charged.
@@ -216,6 +239,8 @@ pub struct NewInstance {
     pub prepaid: Option<Duration>,
     /// Whether it runs already.
     pub begins: Begins,
+    /// What shall be remembered of it, if anything.
+    pub detail: Option<Box<InstanceDetail>>,
     /// Makes it safe to ask again.
     pub token: Option<ClientToken>,
 }
@@ -229,14 +254,26 @@ impl NewInstance {
             vpc,
             private,
             name: None,
+            naming: Naming::default(),
             bandwidth_mbps: 0,
             charge_type: ChargeType::default(),
             package: None,
             prepaid: None,
             begins: Begins::Running,
+            detail: None,
             token: None,
         }
     }
+}
+
+/// Whether a name tells an instance from the others of its account.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Naming {
+    /// A name that another instance has is refused.
+    #[default]
+    Unique,
+    /// As the cloud's API has it: several may have one name, and are not found by it then.
+    Shared,
 }
 
 /// The state an instance begins in.
@@ -266,6 +303,8 @@ pub struct NewEip {
     pub charge_type: ChargeType,
     /// The package that shares its bandwidth.
     pub package: Option<PackageId>,
+    /// What shall be remembered of it, if anything.
+    pub detail: Option<Box<EipDetail>>,
     /// Makes it safe to ask again.
     pub token: Option<ClientToken>,
 }
@@ -281,6 +320,7 @@ impl NewEip {
             bandwidth_mbps: 1,
             charge_type: ChargeType::OF_EIPS,
             package: None,
+            detail: None,
             token: None,
         }
     }

@@ -1,5 +1,6 @@
 //! What an account has used up of what it may have, in all and on one day.
 
+use super::together::Before;
 use super::{AccountId, Fact, Ledger, Refusal, Time};
 
 const MILLIS_PER_DAY: u64 = 24 * 3600 * 1000;
@@ -34,7 +35,7 @@ pub(super) fn day_of(now: Time) -> u64 {
 impl Ledger {
     /// EIPs the account has.
     pub fn eips_of_account(&self, account: &AccountId) -> u32 {
-        self.eip_counts.get(account).copied().unwrap_or_default()
+        u32::try_from(self.owned(account).map_or(0, |owned| owned.eips.len())).unwrap_or(u32::MAX)
     }
 
     /// How often the account did this on the present day.
@@ -44,9 +45,9 @@ impl Ledger {
     }
 
     /// Room for one more EIP.
-    pub(super) fn check_eip_quota(&self, account: &AccountId) -> Result<(), Refusal> {
+    pub(super) fn check_eip_quota(&self, account: &AccountId, before: Before<'_>) -> Result<(), Refusal> {
         match self.policy.eips_per_account {
-            Some(limit) if self.eips_of_account(account) >= limit => {
+            Some(limit) if self.eips_of_account(account) as usize + before.eips(account) >= limit as usize => {
                 Err(Refusal::QuotaReached { account: account.clone(), limit })
             }
             _ => Ok(()),
@@ -54,12 +55,19 @@ impl Ledger {
     }
 
     /// One more today, as a fact; refused where that is over the limit.
-    pub(super) fn count_today(&self, account: &AccountId, what: Daily, now: Time) -> Result<Fact, Refusal> {
+    pub(super) fn count_today(
+        &self,
+        account: &AccountId,
+        what: Daily,
+        now: Time,
+        before: Before<'_>,
+    ) -> Result<Fact, Refusal> {
         let limit = match what {
             Daily::Applications => self.policy.applications_per_day(),
             Daily::Reallocations => self.policy.reallocations_per_day,
         };
-        let (day, used) = (day_of(now), self.used_today(account, what, now));
+        let used = before.counted(account, what).unwrap_or_else(|| self.used_today(account, what, now));
+        let day = day_of(now);
         match limit.filter(|limit| used >= *limit) {
             Some(limit) => {
                 let until = Time((day + 1).saturating_mul(MILLIS_PER_DAY));

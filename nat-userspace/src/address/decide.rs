@@ -2,12 +2,14 @@
 
 use std::net::Ipv4Addr;
 
+use super::detail::remembered;
 use super::life::{check_period, moved, wrong_state};
 use super::reserved::unusable_as_private;
+use super::together::Before;
 use super::{
     AccountId, Begins, Billing, Capacity, Change, ChargeType, Command, Daily, Eip, EipChanges, EipId, EipTerms, Fact,
-    Instance, InstanceId, InstanceState, Ledger, Limit, NewEip, NewInstance, OnBind, OnUnbind, Package, Reallocate,
-    Refusal, StopMode, Time, UsedToken, VpcId,
+    Instance, InstanceId, InstanceState, Ledger, Limit, Naming, NewEip, NewInstance, OnBind, OnUnbind, Package,
+    Reallocate, Refusal, StopMode, Time, UsedToken, VpcId,
 };
 
 const LONGEST_NAME: usize = 128;
@@ -22,10 +24,30 @@ impl Ledger {
         {
             return Ok(Change::default());
         }
-        let mut facts = match command {
-            Command::CreateInstance(new) => self.create_instance(new, now, capacity)?,
+        let mut facts = self.decide_after(command, now, capacity, Before::default())?;
+        facts.extend(asked.map(Fact::TokenUsed));
+        Ok(Change { facts, at: now })
+    }
+
+    /// What the command changes after others that it is carried out together with.
+    pub(super) fn decide_after(
+        &self,
+        command: Command,
+        now: Time,
+        capacity: Capacity,
+        before: Before<'_>,
+    ) -> Result<Vec<Fact>, Refusal> {
+        Ok(match command {
+            Command::Together(together) => self.decide_together(together.commands, now, capacity)?,
+            Command::AlterInstance { account, instance, changes } => {
+                self.alter_instance_detail(&account, &instance, changes)?
+            }
+            Command::ModifyPackage { account, package, changes } => self.modify_package(&account, &package, changes)?,
+            Command::CreateInstance(new) => self.create_instance(new, now, capacity, before)?,
             Command::TerminateInstance { account, instance } => self.terminate_instance(&account, &instance, now)?,
-            Command::StartInstance { account, instance } => self.start_instance(&account, &instance, now, capacity)?,
+            Command::StartInstance { account, instance } => {
+                self.start_instance(&account, &instance, now, capacity, before)?
+            }
             Command::StopInstance { account, instance, mode } => self.stop_instance(&account, &instance, mode, now)?,
             Command::RenewInstance { account, instance, period } => {
                 self.renew_instance(&account, &instance, period, now)?
@@ -34,11 +56,11 @@ impl Ledger {
                 self.modify_instance(&account, &instance, bandwidth_mbps, charge_type)?
             }
             Command::ReturnOrdinary { account, instance } => self.return_ordinary(&account, &instance, now)?,
-            Command::ChangeOrdinary { account, instance } => self.change_ordinary(&account, &instance, now)?,
+            Command::ChangeOrdinary { account, instance } => self.change_ordinary(&account, &instance, now, before)?,
             Command::ConvertOrdinary { id, account, instance, name } => {
                 self.convert_ordinary(id, &account, &instance, name, now)?
             }
-            Command::AllocateEip(new) => self.allocate_eip(new, now)?,
+            Command::AllocateEip(new) => self.allocate_eip(new, now, before)?,
             Command::ModifyEip { account, eip, changes } => self.modify_eip(&account, &eip, changes)?,
             Command::BindEip { account, eip, instance } => self.bind_eip(&account, &eip, &instance, now, capacity)?,
             Command::UnbindEip { account, eip, reallocate } => self.unbind_eip(&account, &eip, reallocate, now)?,
@@ -56,19 +78,33 @@ impl Ledger {
             Command::AddPool { definition, reserved } => self.add_pool(definition, reserved)?,
             Command::DrainPool { prefix } => self.drain_pool(prefix)?,
             Command::RemovePool { prefix } => self.remove_pool(prefix)?,
-        };
-        facts.extend(asked.map(Fact::TokenUsed));
-        Ok(Change { facts, at: now })
+        })
     }
 
-    fn create_instance(&self, new: NewInstance, now: Time, capacity: Capacity) -> Result<Vec<Fact>, Refusal> {
-        self.check_new_instance(&new.id, &new.account, &new.vpc, new.private, new.name.as_deref())?;
+    fn create_instance(
+        &self,
+        new: NewInstance,
+        now: Time,
+        capacity: Capacity,
+        before: Before<'_>,
+    ) -> Result<Vec<Fact>, Refusal> {
+        let name = new.name.as_deref().map(|name| (name, new.naming));
+        self.check_new_instance(&new.id, &new.account, &new.vpc, new.private, name)?;
+        if before.creates(&new.id) {
+            return Err(Refusal::InstanceExists { id: new.id });
+        }
+        if let Some((name, Naming::Unique)) = name.filter(|(name, _)| before.names(&new.account, name)) {
+            return Err(Refusal::NameTwice { name: name.to_string() });
+        }
+        if before.carries(&new.vpc, new.private) {
+            return Err(Refusal::PrivateAddressTwice { private: new.private, vpc: new.vpc });
+        }
         self.check_package(&new.account, new.package.as_ref(), new.charge_type)?;
         new.prepaid.map_or(Ok(()), check_period)?;
-        check_growth(Limit::Instances, self.instances.len(), capacity.instances)?;
+        check_growth(Limit::Instances, self.instances.len() + before.instances(), capacity.instances)?;
         let ordinary = if new.bandwidth_mbps > 0 {
-            check_growth(Limit::Pairs, self.association_count(), capacity.pairs)?;
-            Some(self.requested_or_next(None, now)?)
+            check_growth(Limit::Pairs, self.association_count() + before.pairs(), capacity.pairs)?;
+            Some(self.requested_or_next(None, now, before)?)
         } else {
             None
         };
@@ -92,6 +128,7 @@ impl Ledger {
             last_ordinary: None,
             owed: false,
             created: now,
+            detail: remembered(new.detail),
         });
         Ok([created].into_iter().chain(assigned).collect())
     }
@@ -118,17 +155,21 @@ impl Ledger {
         Ok(vec![Fact::InstanceTerms { instance: id.clone(), bandwidth_mbps, charge_type, package }])
     }
 
-    fn allocate_eip(&self, new: NewEip, now: Time) -> Result<Vec<Fact>, Refusal> {
-        let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, token: _ } = new;
+    fn allocate_eip(&self, new: NewEip, now: Time, before: Before<'_>) -> Result<Vec<Fact>, Refusal> {
+        let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, detail, token: _ } = new;
         self.check_new_eip(&id, name.as_deref())?;
+        if before.allocates(&id) {
+            return Err(Refusal::EipExists { id });
+        }
         self.check_package(&account, package.as_ref(), charge_type)?;
         if bandwidth_mbps == 0 {
             return Err(Refusal::BandwidthNeeded);
         }
-        self.check_eip_quota(&account)?;
-        let counted = self.count_today(&account, Daily::Applications, now)?;
-        let address = self.requested_or_next(address, now)?;
-        let terms = EipTerms { name, bandwidth_mbps, charge_type, package, ..EipTerms::default() };
+        self.check_eip_quota(&account, before)?;
+        let counted = self.count_today(&account, Daily::Applications, now, before)?;
+        let address = self.requested_or_next(address, now, before)?;
+        let detail = remembered(detail);
+        let terms = EipTerms { name, bandwidth_mbps, charge_type, package, detail, ..EipTerms::default() };
         Ok(vec![Fact::EipAllocated(Eip { id, account, address, terms, bound_to: None, created: now }), counted])
     }
 
@@ -142,7 +183,15 @@ impl Ledger {
             package: present.package.clone(),
             blocked: changes.blocked.unwrap_or(present.blocked),
             arrears: changes.arrears.unwrap_or(present.arrears),
+            detail: present.detail.clone(),
         };
+        let mut terms = terms;
+        if changes.tags.is_some() || terms.charge_type != present.charge_type {
+            let detail = terms.detail.get_or_insert_default();
+            detail.charge_changes += u32::from(terms.charge_type != present.charge_type);
+            detail.tags = changes.tags.unwrap_or(std::mem::take(&mut detail.tags));
+            terms.detail = remembered(terms.detail);
+        }
         if terms.bandwidth_mbps == 0 {
             return Err(Refusal::BandwidthNeeded);
         }
@@ -221,9 +270,9 @@ impl Ledger {
             facts.push(moved(instance, instance.state, true, instance.since));
             return Ok(facts);
         }
-        let counted = self.count_today(account, Daily::Reallocations, now)?;
+        let counted = self.count_today(account, Daily::Reallocations, now, Before::default())?;
         let former = instance.last_ordinary;
-        let Some(address) = self.stock.next_free(now, former) else {
+        let Some(address) = self.next_free(now, former, Before::default()) else {
             let next_free = self.stock.next_rested(now, former);
             return Err(Refusal::NoAddressToReallocate { eip, instance: instance_id, next_free });
         };
@@ -253,12 +302,26 @@ impl Ledger {
         if marked { vec![Fact::DuplicateCleared { address }] } else { vec![] }
     }
 
-    fn requested_or_next(&self, requested: Option<Ipv4Addr>, now: Time) -> Result<Ipv4Addr, Refusal> {
+    fn requested_or_next(
+        &self,
+        requested: Option<Ipv4Addr>,
+        now: Time,
+        before: Before<'_>,
+    ) -> Result<Ipv4Addr, Refusal> {
         if let Some(address) = requested {
+            if before.taken().contains(&address) {
+                return Err(Refusal::PublicAddressTwice { address });
+            }
             return self.stock.check_free(address, now).map(|()| address);
         }
         let exhausted = || Refusal::PoolExhausted { next_free: self.stock.next_rested(now, None) };
-        self.stock.next_free(now, None).ok_or_else(exhausted)
+        self.next_free(now, None, before).ok_or_else(exhausted)
+    }
+
+    /// The address to hand out next, never `former`, the one given up last.
+    pub(super) fn next_free(&self, now: Time, former: Option<Ipv4Addr>, before: Before<'_>) -> Option<Ipv4Addr> {
+        let taken = before.taken();
+        self.stock.next_free(now, |address| Some(address) == former || taken.contains(&address))
     }
 
     pub(super) fn check_new_instance(
@@ -267,12 +330,13 @@ impl Ledger {
         account: &AccountId,
         vpc: &VpcId,
         private: Ipv4Addr,
-        name: Option<&str>,
+        name: Option<(&str, Naming)>,
     ) -> Result<(), Refusal> {
-        if let Some(name) = name {
+        if let Some((name, naming)) = name {
             check_instance_name(name)?;
-            if let Some(holder) = self.by_name.get(&(account.clone(), name.to_string())) {
-                return Err(Refusal::NameTaken { name: name.to_string(), holder: holder.clone() });
+            let holder = self.instances_named(account, name).next().filter(|_| naming == Naming::Unique);
+            if let Some(holder) = holder {
+                return Err(Refusal::NameTaken { name: name.to_string(), holder: holder.id.clone() });
             }
         }
         if let Some(purpose) = unusable_as_private(private) {
@@ -339,7 +403,7 @@ pub(super) fn check_name(name: &str) -> Result<(), Refusal> {
 }
 
 /// An instance is found by its name where an id or an address would also do, so a name must not read as either.
-fn check_instance_name(name: &str) -> Result<(), Refusal> {
+pub(super) fn check_instance_name(name: &str) -> Result<(), Refusal> {
     check_name(name)?;
     let refuse = |problem| Err(Refusal::NameInvalid { name: name.to_string(), problem });
     if name.parse::<Ipv4Addr>().is_ok() {

@@ -2,7 +2,7 @@
 
 use std::net::Ipv4Addr;
 
-use super::{AccountId, ChargeType, EipId, InstanceId, PackageId, Time};
+use super::{AccountId, ChargeType, EipDetail, EipId, InstanceId, PackageId, Tags, Time};
 
 /// An elastic IP: allocated to an account, it keeps its address until it is released.
 ///
@@ -39,6 +39,8 @@ pub struct EipTerms {
     pub blocked: bool,
     /// Its owner has not paid: it cannot be bound.
     pub arrears: bool,
+    /// What is remembered of it, where anything is.
+    pub detail: Option<Box<EipDetail>>,
 }
 
 impl Default for EipTerms {
@@ -50,6 +52,7 @@ impl Default for EipTerms {
             package: None,
             blocked: false,
             arrears: false,
+            detail: None,
         }
     }
 }
@@ -63,4 +66,5 @@ pub struct EipChanges {
     pub charge_type: Option<ChargeType>,
     pub blocked: Option<bool>,
     pub arrears: Option<bool>,
+    pub tags: Option<Tags>,
 }

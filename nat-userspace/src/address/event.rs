@@ -55,6 +55,8 @@ kinds! {
     EipChanged = "eip_changed",
     /// There is a bandwidth package.
     PackageCreated = "package_created",
+    /// Its total or its name is different.
+    PackageChanged = "package_changed",
     /// It is no more.
     PackageDeleted = "package_deleted",
     /// The address was held when the history began.

@@ -124,6 +124,20 @@ impl VpcId {
     }
 }
 
+impl InstanceId {
+    /// Sorts before every valid id: the lower bound of a search over all instances.
+    pub(super) fn before_all() -> Self {
+        Self(Arc::from(""))
+    }
+}
+
+impl EipId {
+    /// Sorts before every valid id: the lower bound of a search over all EIPs.
+    pub(super) fn before_all() -> Self {
+        Self(Arc::from(""))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use super::decide::check_growth;
 use super::{
     AccountId, Billing, Capacity, ChargeType, Eip, EipId, EipTerms, Fact, Instance, InstanceId, InstanceState, Ledger,
-    Limit, Refusal, Time, VpcId,
+    Limit, Naming, Refusal, Time, VpcId,
 };
 
 /// What a [`Command::ImportPairs`](super::Command::ImportPairs) asks for.
@@ -70,7 +70,13 @@ impl Ledger {
     fn check_pair(&self, pair: &NewPair, import: &Import, now: Time) -> Result<(), Refusal> {
         let NewPair { instance, vpc, private, name, public, public_as } = pair;
         self.stock.check_free(*public, now)?;
-        self.check_new_instance(instance, &import.account, vpc, *private, name.as_deref())?;
+        self.check_new_instance(
+            instance,
+            &import.account,
+            vpc,
+            *private,
+            name.as_deref().map(|name| (name, Naming::Unique)),
+        )?;
         match public_as {
             PublicAs::Ordinary if import.bandwidth_mbps == 0 => {
                 Err(Refusal::OrdinaryNeedsBandwidth { address: *public })
@@ -115,6 +121,7 @@ impl NewPair {
             last_ordinary: None,
             owed: false,
             created: now,
+            detail: None,
         });
         [created].into_iter().chain(allocated)
     }

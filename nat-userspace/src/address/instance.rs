@@ -3,7 +3,7 @@
 use std::fmt;
 use std::net::Ipv4Addr;
 
-use super::{AccountId, ChargeType, InstanceId, PackageId, Time, VpcId};
+use super::{AccountId, ChargeType, InstanceDetail, InstanceId, PackageId, Time, VpcId};
 
 /// An instance behind the gateway: it carries a private address only.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +16,7 @@ pub struct Instance {
     pub vpc: VpcId,
     /// What the instance's network card carries.
     pub private: Ipv4Addr,
-    /// Unique within the account where there is one.
+    /// For people; the instance is found by it where no other of the account has it.
     pub name: Option<String>,
     /// Public bandwidth in Mbit/s; 0 means no ordinary public IP.
     pub bandwidth_mbps: u32,
@@ -38,6 +38,8 @@ pub struct Instance {
     pub owed: bool,
     /// When it was created.
     pub created: Time,
+    /// What is remembered of it, where anything is.
+    pub detail: Option<Box<InstanceDetail>>,
 }
 
 /// How far an instance is in its life. A terminated one is no more.

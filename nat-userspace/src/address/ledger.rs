@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use super::owned::Owned;
 use super::stock::Stock;
 use super::{
     AccountId, Association, Billing, Change, ClientToken, Daily, Eip, EipId, Fact, Holder, Instance, InstanceId,
@@ -19,11 +20,11 @@ pub struct Ledger {
     pub(super) eips: BTreeMap<EipId, Eip>,
     /// The address comes first, so that the same address in several VPCs lies together.
     pub(super) by_private: BTreeMap<(Ipv4Addr, VpcId), InstanceId>,
-    pub(super) by_name: BTreeMap<(AccountId, String), InstanceId>,
+    pub(super) by_name: BTreeSet<(AccountId, String, InstanceId)>,
     /// The bound EIP of each instance that has one.
     pub(super) eip_of: BTreeMap<InstanceId, EipId>,
-    /// How many EIPs each account has that has any.
-    pub(super) eip_counts: BTreeMap<AccountId, u32>,
+    /// What each account owns that owns anything.
+    pub(super) owned: BTreeMap<AccountId, Owned>,
     pub(super) packages: BTreeMap<PackageId, Package>,
     /// Who shares each package that is shared.
     pub(super) members: BTreeMap<PackageId, BTreeSet<Member>>,
@@ -46,9 +47,9 @@ impl Ledger {
             instances: BTreeMap::new(),
             eips: BTreeMap::new(),
             by_private: BTreeMap::new(),
-            by_name: BTreeMap::new(),
+            by_name: BTreeSet::new(),
             eip_of: BTreeMap::new(),
-            eip_counts: BTreeMap::new(),
+            owned: BTreeMap::new(),
             packages: BTreeMap::new(),
             members: BTreeMap::new(),
             due: BTreeSet::new(),
@@ -97,13 +98,18 @@ impl Ledger {
             Fact::InstanceTerminated { instance } => self.remove_instance(instance),
             Fact::OrdinaryAssigned { instance, address } => {
                 self.stock.hold(*address, Holder::Ordinary(instance.clone()));
-                self.known_instance(instance).ordinary = Some(*address);
+                let instance = self.known_instance(instance);
+                instance.ordinary = Some(*address);
+                let (account, id) = (instance.account.clone(), instance.id.clone());
+                self.alter_owned(&account, |owned| owned.set_ordinary(&id, true));
             }
             Fact::OrdinaryReleased { instance, address, at } => {
                 self.stock.release(*address, *at);
                 let instance = self.known_instance(instance);
                 instance.ordinary = None;
                 instance.last_ordinary = Some(*address);
+                let (account, id) = (instance.account.clone(), instance.id.clone());
+                self.alter_owned(&account, |owned| owned.set_ordinary(&id, false));
             }
             Fact::InstanceMoved { instance, state, owed, at } => self.alter_instance(instance, |instance| {
                 instance.state = *state;
@@ -121,31 +127,64 @@ impl Ledger {
                 let former = std::mem::replace(&mut instance.package, package.clone());
                 self.change_package(member, former, package.clone());
             }
+            Fact::InstanceAltered { instance, name, detail } => {
+                let instance = self.known_instance(instance);
+                let (account, id) = (instance.account.clone(), instance.id.clone());
+                instance.detail.clone_from(detail);
+                let former = std::mem::replace(&mut instance.name, name.clone());
+                if let Some(former) = former {
+                    self.by_name.remove(&(account.clone(), former, id.clone()));
+                }
+                self.by_name.extend(name.iter().map(|name| (account.clone(), name.clone(), id.clone())));
+            }
             Fact::OrdinaryConverted { instance, eip } => {
                 self.known_instance(instance).ordinary = None;
+                self.alter_owned(&eip.account, |owned| owned.set_ordinary(instance, false));
                 self.stock.hand_over(eip.address);
                 self.insert_eip(eip.clone());
             }
             Fact::EipAllocated(eip) => self.insert_eip(eip.clone()),
             Fact::EipChanged { eip, terms } => {
                 let member = Member::Eip(eip.clone());
-                let former = std::mem::replace(&mut self.known_eip(eip).terms, terms.clone());
+                let known = self.known_eip(eip);
+                let account = known.account.clone();
+                let former = std::mem::replace(&mut known.terms, terms.clone());
+                if former.name != terms.name {
+                    self.alter_owned(&account, |owned| {
+                        if let Some(name) = &former.name {
+                            owned.eips_by_name.remove(&(name.clone(), eip.clone()));
+                        }
+                        owned.eips_by_name.extend(terms.name.iter().map(|name| (name.clone(), eip.clone())));
+                    });
+                }
                 self.change_package(member, former.package, terms.package.clone());
             }
             Fact::EipBound { eip, instance } => {
-                self.known_eip(eip).bound_to = Some(instance.clone());
+                let known = self.known_eip(eip);
+                known.bound_to = Some(instance.clone());
+                let account = known.account.clone();
+                self.alter_owned(&account, |owned| owned.set_bound(eip, true));
                 self.eip_of.insert(instance.clone(), eip.clone());
             }
             Fact::EipUnbound { eip, instance } => {
-                self.known_eip(eip).bound_to = None;
+                let known = self.known_eip(eip);
+                known.bound_to = None;
+                let account = known.account.clone();
+                self.alter_owned(&account, |owned| owned.set_bound(eip, false));
                 self.eip_of.remove(instance);
             }
             Fact::EipReleased { eip, address, at } => {
                 self.stock.release(*address, *at);
                 self.remove_eip(eip);
             }
-            Fact::PackageCreated(package) => drop(self.packages.insert(package.id.clone(), package.clone())),
-            Fact::PackageDeleted { package } => drop(self.packages.remove(package)),
+            Fact::PackageCreated(package) | Fact::PackageChanged(package) => {
+                self.alter_owned(&package.account, |owned| owned.packages.insert(package.id.clone()));
+                self.packages.insert(package.id.clone(), package.clone());
+            }
+            Fact::PackageDeleted { package } => {
+                let package = self.packages.remove(package).expect("a deleted package was created before");
+                self.alter_owned(&package.account, |owned| owned.packages.remove(&package.id));
+            }
             Fact::DayCounted(counted) => {
                 let key = (counted.account.clone(), counted.what);
                 self.days.insert(key, (counted.day, counted.count));
@@ -184,13 +223,13 @@ impl Ledger {
             self.stock.hold(address, Holder::Ordinary(id.clone()));
         }
         if let Some(name) = &instance.name {
-            self.by_name.insert((instance.account.clone(), name.clone()), id.clone());
+            self.by_name.insert((instance.account.clone(), name.clone(), id.clone()));
         }
         self.by_private.insert((instance.private, instance.vpc.clone()), id.clone());
         self.due.extend(self.due_of(&instance).map(|at| (at, id.clone())));
         self.change_package(Member::Instance(id.clone()), None, instance.package.clone());
-        let id = &instance.id;
-        self.instances.insert(id.clone(), instance);
+        self.alter_owned(&instance.account, |owned| owned.add_instance(&instance));
+        self.instances.insert(instance.id.clone(), instance);
     }
 
     fn remove_instance(&mut self, id: &InstanceId) {
@@ -199,9 +238,10 @@ impl Ledger {
         if let Some(at) = self.due_of(&instance) {
             self.due.remove(&(at, id.clone()));
         }
+        self.alter_owned(&instance.account, |owned| owned.remove_instance(&instance));
         self.change_package(Member::Instance(id.clone()), instance.package, None);
         if let Some(name) = instance.name {
-            self.by_name.remove(&(instance.account, name));
+            self.by_name.remove(&(instance.account, name, id.clone()));
         }
     }
 
@@ -210,17 +250,14 @@ impl Ledger {
         if let Some(instance) = &eip.bound_to {
             self.eip_of.insert(instance.clone(), eip.id.clone());
         }
-        *self.eip_counts.entry(eip.account.clone()).or_default() += 1;
+        self.alter_owned(&eip.account, |owned| owned.add_eip(&eip));
         self.change_package(Member::Eip(eip.id.clone()), None, eip.terms.package.clone());
         self.eips.insert(eip.id.clone(), eip);
     }
 
     fn remove_eip(&mut self, id: &EipId) {
         let eip = self.eips.remove(id).expect("a released EIP was allocated before");
-        match self.eip_counts.get_mut(&eip.account) {
-            Some(count) if *count > 1 => *count -= 1,
-            _ => drop(self.eip_counts.remove(&eip.account)),
-        }
+        self.alter_owned(&eip.account, |owned| owned.remove_eip(&eip));
         self.change_package(Member::Eip(eip.id), eip.terms.package, None);
     }
 
@@ -398,12 +435,17 @@ impl Ledger {
         vpc: Option<&VpcId>,
     ) -> Result<&Instance, Refusal> {
         let visible = |instance: &&Instance| instance.account == *account && vpc.is_none_or(|vpc| instance.vpc == *vpc);
-        let by_name = || {
-            let id = self.by_name.get(&(account.clone(), selector.to_string()))?;
-            self.instances.get(id).filter(visible)
-        };
-        if let Some(instance) = self.instances.get(selector).filter(visible).or_else(by_name) {
+        if let Some(instance) = self.instances.get(selector).filter(visible) {
             return Ok(instance);
+        }
+        let mut named = self.instances_named(account, selector).filter(visible);
+        match (named.next(), named.next()) {
+            (Some(instance), None) => return Ok(instance),
+            (Some(one), Some(other)) => {
+                let instances = [one.id.clone(), other.id.clone()];
+                return Err(Refusal::AmbiguousName { name: selector.to_string(), instances });
+            }
+            (None, _) => {}
         }
         let unknown =
             || Refusal::UnknownInstance { selector: selector.to_string(), account: account.clone(), vpc: vpc.cloned() };

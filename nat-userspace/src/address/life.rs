@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::decide::{check_growth, given_up};
+use super::together::Before;
 use super::token::TOKEN_LIFE;
 use super::{
     AccountId, Billing, Capacity, Fact, Instance, InstanceId, InstanceState, Ledger, Limit, Refusal, StopMode, Time,
@@ -15,6 +16,7 @@ impl Ledger {
         id: &InstanceId,
         now: Time,
         capacity: Capacity,
+        before: Before<'_>,
     ) -> Result<Vec<Fact>, Refusal> {
         let instance = self.owned_instance(account, id)?;
         match instance.state {
@@ -24,9 +26,9 @@ impl Ledger {
         }
         let mut facts = vec![moved(instance, InstanceState::Running, false, now)];
         if instance.owed && instance.bandwidth_mbps > 0 && self.eip_of(id).is_none() {
-            check_growth(Limit::Pairs, self.association_count(), capacity.pairs)?;
+            check_growth(Limit::Pairs, self.association_count() + before.pairs(), capacity.pairs)?;
             let former = instance.last_ordinary;
-            let Some(address) = self.stock.next_free(now, former) else {
+            let Some(address) = self.next_free(now, former, before) else {
                 let next_free = self.stock.next_rested(now, former);
                 return Err(Refusal::NoAddressToStart { instance: id.clone(), next_free });
             };

@@ -1,6 +1,7 @@
 //! Ordinary public IPs: given up, changed, made an EIP. The first two are for users only where the policy says so.
 
 use super::decide::{check_name, given_up};
+use super::together::Before;
 use super::{AccountId, Daily, Eip, EipId, EipTerms, Fact, Instance, InstanceId, Ledger, Permission, Refusal, Time};
 
 impl Ledger {
@@ -23,14 +24,15 @@ impl Ledger {
         account: &AccountId,
         id: &InstanceId,
         now: Time,
+        before: Before<'_>,
     ) -> Result<Vec<Fact>, Refusal> {
         let instance = self.owned_instance(account, id)?;
         let (address, released) = has_ordinary(instance, now)?;
         if self.policy.change_ordinary == Permission::Denied {
             return Err(Refusal::ChangeDenied { instance: id.clone(), address });
         }
-        let counted = self.count_today(account, Daily::Reallocations, now)?;
-        let Some(new) = self.stock.next_free(now, None) else {
+        let counted = self.count_today(account, Daily::Reallocations, now, before)?;
+        let Some(new) = self.next_free(now, None, before) else {
             let next_free = self.stock.next_rested(now, None);
             return Err(Refusal::NoAddressToChange { instance: id.clone(), address, next_free });
         };
@@ -51,7 +53,7 @@ impl Ledger {
         let instance = self.owned_instance(account, instance)?;
         let (address, _) = has_ordinary(instance, now)?;
         self.check_new_eip(&id, None)?;
-        self.check_eip_quota(account)?;
+        self.check_eip_quota(account, Before::default())?;
         let terms = EipTerms {
             name,
             bandwidth_mbps: instance.bandwidth_mbps,

@@ -4,7 +4,9 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use super::decide::check_name;
-use super::{AccountId, ChargeType, EipId, EipTerms, Fact, InstanceId, Ledger, PackageId, Refusal, Time};
+use super::{
+    AccountId, ChargeType, EipId, EipTerms, Fact, InstanceId, Ledger, PackageDetail, PackageId, Refusal, Time,
+};
 
 /// A total of bandwidth that its members share.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +21,8 @@ pub struct Package {
     pub bandwidth_mbps: Option<u32>,
     /// When it was created.
     pub created: Time,
+    /// What is remembered of it, where anything is.
+    pub detail: Option<Box<PackageDetail>>,
 }
 
 /// Who shares a package.

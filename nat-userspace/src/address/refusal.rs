@@ -63,6 +63,8 @@ pub enum Refusal {
     UnknownEip { selector: String, account: AccountId },
     /// The private address is used in several VPCs.
     AmbiguousInstance { private: Ipv4Addr, vpcs: [VpcId; 2] },
+    /// Several instances of the account have the name.
+    AmbiguousName { name: String, instances: [InstanceId; 2] },
     /// An ordinary public IP was given where an EIP is needed.
     OrdinaryAddress { address: Ipv4Addr, instance: InstanceId },
     /// The id for a new instance is in use: make another.
@@ -202,6 +204,7 @@ impl Refusal {
             Refusal::UnknownInstance { .. } => (NotFound, "unknown-instance"),
             Refusal::UnknownEip { .. } => (NotFound, "unknown-eip"),
             Refusal::AmbiguousInstance { .. } => (Invalid, "ambiguous-instance"),
+            Refusal::AmbiguousName { .. } => (Invalid, "ambiguous-name"),
             Refusal::OrdinaryAddress { .. } => (Conflict, "ordinary-address"),
             Refusal::InstanceExists { .. } => (Conflict, "instance-exists"),
             Refusal::EipExists { .. } => (Conflict, "eip-exists"),
@@ -280,6 +283,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::UnknownEip { selector, account } => {
                 write!(f, "there is no EIP {selector:?} in account {account}")
+            }
+            Refusal::AmbiguousName { name, instances: [one, other] } => {
+                write!(f, "several instances have the name {name:?}, among them {one} and {other}; give the id")
             }
             Refusal::AmbiguousInstance { private, vpcs: [one, other] } => {
                 write!(f, "private address {private} is used in several VPCs, among them {one} and {other}; ")?;

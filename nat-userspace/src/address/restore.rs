@@ -71,25 +71,21 @@ impl Ledger {
         released.sort();
         check_instances(&pool, &instances)?;
         check_eips(&eips)?;
-        let (by_private, by_name) = (by_private(&instances)?, by_name(&instances)?);
+        let (by_private, by_name) = (by_private(&instances)?, by_name(&instances));
         let (eip_of, held) = (eip_of(&instances, &eips)?, held(&instances, &eips)?);
         check_released(&released, &held)?;
         let members = members(&instances, &eips, &packages)?;
         let (duplicates, fences) = (duplicates.into_iter().collect(), fences.into_iter().collect());
         let stock = Stock::restored(pool, held, released, duplicates, fences);
         let instances = instances.into_iter().map(|instance| (instance.id.clone(), instance)).collect();
-        let mut eip_counts = BTreeMap::new();
-        for eip in &eips {
-            *eip_counts.entry(eip.account.clone()).or_default() += 1;
-        }
-        let ledger = Ledger {
+        let mut ledger = Ledger {
             stock,
             instances,
             eips: eips.into_iter().map(|eip| (eip.id.clone(), eip)).collect(),
             by_private,
             by_name,
             eip_of,
-            eip_counts,
+            owned: BTreeMap::new(),
             packages: packages.into_iter().map(|package| (package.id.clone(), package)).collect(),
             members,
             due: BTreeSet::new(),
@@ -99,6 +95,7 @@ impl Ledger {
             policy: Policy::default(),
             standings: standings.into_iter().collect(),
         };
+        ledger.owned = ledger.all_owned();
         Ok(ledger.with_policy(Policy::default()))
     }
 
@@ -154,20 +151,17 @@ fn by_private(instances: &[Instance]) -> Result<BTreeMap<(Ipv4Addr, VpcId), Inst
     Ok(sorted.into_iter().map(|instance| ((instance.private, instance.vpc.clone()), instance.id.clone())).collect())
 }
 
-fn by_name(instances: &[Instance]) -> Result<BTreeMap<(AccountId, String), InstanceId>, RestoreError> {
+/// Several instances may have one name.
+fn by_name(instances: &[Instance]) -> BTreeSet<(AccountId, String, InstanceId)> {
     let named = instances.iter().filter_map(|instance| Some((&instance.account, instance.name.as_ref()?, instance)));
     let mut sorted: Vec<(u64, &AccountId, &String, &Instance)> =
         named.map(|(account, name, of)| (beginning(name), account, name, of)).collect();
     sorted.sort_by(|one, other| {
         // Most accounts are the same text in the same place, which need not be compared.
         let account = if same_place(one.1, other.1) { Equal } else { one.1.cmp(other.1) };
-        account.then(one.0.cmp(&other.0)).then_with(|| one.2.cmp(other.2))
+        account.then(one.0.cmp(&other.0)).then_with(|| (one.2, &one.3.id).cmp(&(other.2, &other.3.id)))
     });
-    if let Some([one, other]) = first_equal(&sorted, |(beginning, account, name, _)| (*beginning, *name, *account)) {
-        let holders = [one.3.id.clone(), other.3.id.clone()];
-        return Err(RestoreError::NameTwice { account: one.1.clone(), name: one.2.clone(), holders });
-    }
-    Ok(sorted.into_iter().map(|(_, account, name, of)| ((account.clone(), name.clone()), of.id.clone())).collect())
+    sorted.into_iter().map(|(_, account, name, of)| (account.clone(), name.clone(), of.id.clone())).collect()
 }
 
 fn same_place(one: &AccountId, other: &AccountId) -> bool {
@@ -277,8 +271,6 @@ pub enum RestoreError {
     PrivateAddressTwice { vpc: VpcId, private: Ipv4Addr, holders: [InstanceId; 2] },
     /// The pool has grown over an instance's private address.
     PrivateAddressInPool { instance: InstanceId, private: Ipv4Addr, pool: Prefix },
-    /// Two instances of an account have one name.
-    NameTwice { account: AccountId, name: String, holders: [InstanceId; 2] },
     /// A public address has two holders.
     HeldTwice { address: Ipv4Addr, holders: [Holder; 2] },
     /// An EIP is bound to an instance its account does not have.
@@ -308,9 +300,6 @@ impl fmt::Display for RestoreError {
             RestoreError::PrivateAddressInPool { instance, private, pool } => {
                 write!(f, "instance {instance} has the private address {private}, which lies in pool {pool}; ")?;
                 write!(f, "change the pool")
-            }
-            RestoreError::NameTwice { account, name, holders: [one, other] } => {
-                write!(f, "the name {name:?} of account {account} is stored for both instance {one} and {other}")
             }
             RestoreError::HeldTwice { address, holders: [one, other] } => {
                 write!(f, "public address {address} is stored for both {one} and {other}")

@@ -57,9 +57,9 @@ impl Ledger {
             let carried = carried.take_while(|((address, _), _)| range.contains(address));
             search.look_at(carried, |(_, id)| own(self.instances.get(id)));
         }
-        let named = self.by_name.range((account.clone(), text.to_owned())..);
-        let named = named.take_while(|((owner, name), _)| owner == account && name.starts_with(text));
-        search.look_at(named, |(_, id)| own(self.instances.get(id)));
+        let named = self.by_name.range((account.clone(), text.to_owned(), InstanceId::before_all())..);
+        let named = named.take_while(|(owner, name, _)| owner == account && name.starts_with(text));
+        search.look_at(named, |(_, _, id)| own(self.instances.get(id)));
         let ids = self
             .instances
             .range::<str, _>((Included(text), Unbounded))

@@ -156,10 +156,10 @@ impl Stock {
         &self.fences
     }
 
-    /// The address released longest ago, those never used first and in ascending order, and never `except`.
-    pub(super) fn next_free(&self, now: Time, except: Option<Ipv4Addr>) -> Option<Ipv4Addr> {
+    /// The address released longest ago, those never used first and in ascending order, and none that is `kept_back`.
+    pub(super) fn next_free(&self, now: Time, kept_back: impl Fn(Ipv4Addr) -> bool) -> Option<Ipv4Addr> {
         let rested = self.queue.iter().take_while(|(at, _)| self.rests_until(*at) <= now).map(|(_, address)| *address);
-        self.fresh.iter().chain(rested).find(|address| Some(*address) != except)
+        self.fresh.iter().chain(rested).find(|address| !kept_back(*address))
     }
 
     /// When the first of the resting addresses other than `except` becomes free.

@@ -59,6 +59,7 @@ fn turn(kind: EventKind) -> Turn {
         | EventKind::InstanceChanged
         | EventKind::EipChanged
         | EventKind::PackageCreated
+        | EventKind::PackageChanged
         | EventKind::PackageDeleted
         | EventKind::DuplicateMarked
         | EventKind::DuplicateCleared

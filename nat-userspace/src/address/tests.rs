@@ -4,6 +4,7 @@ mod examples;
 mod life;
 mod model;
 mod sentences;
+mod together;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
@@ -124,17 +125,21 @@ fn new_instances() -> impl Strategy<Value = NewInstance> {
     let bandwidth = prop_oneof![1 => Just(0u32), 3 => 1..100u32];
     let prepaid = prop_oneof![3 => Just(None), 2 => (0..60u64).prop_map(|ms| Some(Duration::from_millis(ms)))];
     let begins = prop_oneof![4 => Just(Begins::Running), 1 => Just(Begins::Pending)];
+    let naming = prop_oneof![2 => Just(Naming::Unique), 1 => Just(Naming::Shared)];
     let package = prop_oneof![4 => Just((ChargeType::default(), None)), 1 => charges()];
-    (instance_ids(), accounts(), vpcs, private, name, bandwidth, (prepaid, begins, package, tokens())).prop_map(
-        |(id, account, vpc_name, private, name, mbps, (prepaid, begins, (charge_type, package), token))| NewInstance {
-            name: name.map(str::to_string),
-            bandwidth_mbps: mbps,
-            charge_type,
-            package,
-            prepaid,
-            begins,
-            token,
-            ..NewInstance::new(id, account, vpc(vpc_name), private)
+    (instance_ids(), accounts(), vpcs, private, name, bandwidth, (prepaid, begins, package, tokens(), naming)).prop_map(
+        |(id, account, vpc_name, private, name, mbps, (prepaid, begins, (charge_type, package), token, naming))| {
+            NewInstance {
+                name: name.map(str::to_string),
+                naming,
+                bandwidth_mbps: mbps,
+                charge_type,
+                package,
+                prepaid,
+                begins,
+                token,
+                ..NewInstance::new(id, account, vpc(vpc_name), private)
+            }
         },
     )
 }
@@ -176,6 +181,7 @@ fn eip_changes() -> impl Strategy<Value = EipChanges> {
             charge_type,
             blocked,
             arrears,
+            tags: None,
         },
     )
 }
@@ -215,10 +221,23 @@ fn commands() -> impl Strategy<Value = Command> {
     prop_oneof![3 => address_commands(), 2 => life_commands()]
 }
 
+fn together() -> impl Strategy<Value = Command> {
+    let one = prop_oneof![new_instances().prop_map(Command::CreateInstance), new_eips().prop_map(Command::AllocateEip)];
+    (prop::collection::vec(one, 1..4), accounts(), tokens()).prop_map(|(commands, account, token)| {
+        let request = format!("{commands:?}");
+        Command::Together(Together { commands, token: token.map(|token| Retry { account, token, request }) })
+    })
+}
+
 fn address_commands() -> impl Strategy<Value = Command> {
     let reallocate = select(vec![Reallocate::ByPolicy, Reallocate::Yes, Reallocate::No]);
     prop_oneof![
         5 => new_instances().prop_map(Command::CreateInstance),
+        2 => together(),
+        1 => (accounts(), instance_ids(), select(vec!["web", "db", ""])).prop_map(|(account, instance, name)| {
+            let changes = InstanceChanges { name: Some(name.to_string()), ..InstanceChanges::default() };
+            Command::AlterInstance { account, instance, changes }
+        }),
         2 => (accounts(), instance_ids())
             .prop_map(|(account, instance)| Command::TerminateInstance { account, instance }),
         3 => new_eips().prop_map(Command::AllocateEip),
@@ -262,7 +281,7 @@ fn life_commands() -> impl Strategy<Value = Command> {
         2 => (accounts(), eip_ids(), eip_changes())
             .prop_map(|(account, eip, changes)| Command::ModifyEip { account, eip, changes }),
         2 => (package_ids(), accounts()).prop_map(|(id, account)| {
-            Command::CreatePackage(Package { id, account, name: None, bandwidth_mbps: None, created: Time(0) })
+            Command::CreatePackage(Package { id, account, name: None, bandwidth_mbps: None, created: Time(0), detail: None })
         }),
         1 => (accounts(), package_ids()).prop_map(|(account, package)| Command::DeletePackage { account, package }),
         2 => (accounts(), package_ids(), member())
@@ -425,7 +444,9 @@ proptest! {
             let Ok(change) = outcome else { continue };
             let former = |eip: &EipId| before.instance(before.eip(eip)?.bound_to.as_ref()?)?.last_ordinary;
             let except = match &request.command {
-                Command::AllocateEip(NewEip { address: Some(_), .. }) | Command::ImportPairs(_) => continue,
+                Command::AllocateEip(NewEip { address: Some(_), .. }) | Command::ImportPairs(_) | Command::Together(_) => {
+                    continue;
+                }
                 Command::UnbindEip { eip, .. } => former(eip),
                 Command::StartInstance { instance, .. } => before.instance(instance).unwrap().last_ordinary,
                 _ => None,

@@ -55,15 +55,51 @@ impl Error for TokenError {}
 pub enum Made {
     /// An instance.
     Instance(InstanceId),
+    /// Several instances, in the order of the request.
+    Instances(Vec<InstanceId>),
     /// An EIP.
     Eip(EipId),
+    /// Several EIPs, in the order of the request.
+    Eips(Vec<EipId>),
+}
+
+impl Made {
+    /// One instance, or several.
+    pub fn of_instances(mut made: Vec<InstanceId>) -> Option<Made> {
+        Some(if made.len() > 1 { Made::Instances(made) } else { Made::Instance(made.pop()?) })
+    }
+
+    /// One EIP, or several.
+    pub fn of_eips(mut made: Vec<EipId>) -> Option<Made> {
+        Some(if made.len() > 1 { Made::Eips(made) } else { Made::Eip(made.pop()?) })
+    }
+
+    /// The instances.
+    pub fn instances(&self) -> &[InstanceId] {
+        match self {
+            Made::Instance(one) => std::slice::from_ref(one),
+            Made::Instances(many) => many,
+            Made::Eip(_) | Made::Eips(_) => &[],
+        }
+    }
+
+    /// The EIPs.
+    pub fn eips(&self) -> &[EipId] {
+        match self {
+            Made::Eip(one) => std::slice::from_ref(one),
+            Made::Eips(many) => many,
+            Made::Instance(_) | Made::Instances(_) => &[],
+        }
+    }
 }
 
 impl fmt::Display for Made {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Made::Instance(instance) => write!(f, "instance {instance}"),
+            Made::Instances(instances) => write!(f, "{} instances", instances.len()),
             Made::Eip(eip) => write!(f, "EIP {eip}"),
+            Made::Eips(eips) => write!(f, "{} EIPs", eips.len()),
         }
     }
 }
@@ -100,11 +136,13 @@ impl UsedToken {
                     vpc,
                     private,
                     name,
+                    naming: _,
                     bandwidth_mbps,
                     charge_type,
                     package,
                     prepaid,
                     begins,
+                    detail: _,
                     token,
                 } = new;
                 let request = format!(
@@ -115,13 +153,14 @@ impl UsedToken {
                 (account, token.as_ref()?, request, Made::Instance(id.clone()))
             }
             Command::AllocateEip(new) => {
-                let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, token } = new;
+                let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, detail: _, token } = new;
                 let request = format!(
                     "allocate {address:?} {name:?} {bandwidth_mbps} {charge_type} {:?}",
                     package.as_ref().map(|package| package.as_str()),
                 );
                 (account, token.as_ref()?, request, Made::Eip(id.clone()))
             }
+            Command::Together(together) => return together.leaves(now),
             _ => return None,
         };
         Some(UsedToken { account: account.clone(), token: token.clone(), request, made, at: now })
@@ -147,10 +186,8 @@ impl Ledger {
         if used.request != asked.request {
             return Err(Refusal::TokenUsed { token, made });
         }
-        let lives = match &made {
-            Made::Instance(id) => self.instances.contains_key(id),
-            Made::Eip(id) => self.eips.contains_key(id),
-        };
+        let lives = made.instances().iter().any(|id| self.instances.contains_key(id))
+            || made.eips().iter().any(|id| self.eips.contains_key(id));
         if lives { Ok(true) } else { Err(Refusal::TokenSpent { token, made }) }
     }
 }

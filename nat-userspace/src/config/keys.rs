@@ -54,6 +54,7 @@ settings! {
     pools: Restart,
     exclude: Restart,
     allow_reserved_pools: Restart,
+    private_ranges: AtOnce,
     cool_down: AtOnce,
     ordinary_ip_on_bind: AtOnce,
     ordinary_ip_on_unbind: AtOnce,

@@ -5,10 +5,10 @@ use std::str::FromStr;
 
 use anyhow::{Error, Result, bail, ensure};
 
-use crate::address::VpcId;
+use crate::address::{Prefix, VpcId};
 
 /// The VPC of a downlink that names none.
-const DEFAULT_VPC: &str = "vpc-default";
+pub const DEFAULT_VPC: &str = "vpc-default";
 /// The kernel's IFNAMSIZ without the final zero.
 const LONGEST_INTERFACE: usize = 15;
 
@@ -28,6 +28,24 @@ pub struct Downlink {
     pub link: Link,
     /// Whose they are.
     pub vpc: VpcId,
+}
+
+/// Private addresses that instances of a VPC get where they ask for none in particular.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PrivateRange {
+    /// Which.
+    pub prefix: Prefix,
+    /// Whose they are.
+    pub vpc: VpcId,
+}
+
+impl FromStr for PrivateRange {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<PrivateRange> {
+        let (prefix, vpc) = text.rsplit_once('=').unwrap_or((text, DEFAULT_VPC));
+        Ok(PrivateRange { prefix: prefix.parse()?, vpc: vpc.parse()? })
+    }
 }
 
 impl FromStr for Link {

@@ -78,6 +78,7 @@ pub(super) fn charge_word(charge_type: ChargeType) -> Word {
         ChargeType::BandwidthPostpaidByHour => Word::ByBandwidth,
         ChargeType::TrafficPostpaidByHour => Word::ByTraffic,
         ChargeType::BandwidthPackage => Word::ByPackage,
+        ChargeType::BandwidthPrepaid => Word::ByMonth,
     }
 }
 

@@ -16,6 +16,12 @@ pub(super) fn describe(fact: &Fact) -> Option<String> {
             let package = package.as_ref().map(|package| format!(", in package {package}")).unwrap_or_default();
             format!("instance {instance} has {bandwidth_mbps} Mbit/s, charged as {charge_type}{package}")
         }
+        Fact::InstanceAltered { instance, detail, .. } => {
+            match detail.as_ref().and_then(|detail| detail.operation.as_ref()) {
+                Some(operation) => format!("instance {instance}: {} by request {}", operation.name, operation.request),
+                None => format!("instance {instance} has other attributes"),
+            }
+        }
         Fact::OrdinaryAssigned { instance, address } => format!("instance {instance} got ordinary public IP {address}"),
         Fact::OrdinaryReleased { instance, address, .. } => {
             format!("instance {instance} gave up ordinary public IP {address}")
@@ -35,6 +41,10 @@ pub(super) fn describe(fact: &Fact) -> Option<String> {
         Fact::EipUnbound { eip, instance } => format!("EIP {eip} unbound from instance {instance}"),
         Fact::EipReleased { eip, address, .. } => format!("EIP {eip} released: {address}"),
         Fact::PackageCreated(package) => format!("package {} created", package.id),
+        Fact::PackageChanged(package) => match package.bandwidth_mbps {
+            Some(mbps) => format!("package {} has {mbps} Mbit/s", package.id),
+            None => format!("package {} has no limit", package.id),
+        },
         Fact::PackageDeleted { package } => format!("package {package} deleted"),
         Fact::DuplicateMarked { address } => format!("{address} set aside"),
         Fact::DuplicateCleared { address } => format!("{address} no longer set aside"),

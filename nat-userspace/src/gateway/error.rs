@@ -38,6 +38,14 @@ pub enum GatewayError {
         /// Those of the downlinks.
         known: Vec<VpcId>,
     },
+    /// No private address can be chosen in the VPC.
+    #[error("no private address is free in VPC {vpc}, {}", Ranges(ranges))]
+    NoPrivateAddress {
+        /// The VPC.
+        vpc: VpcId,
+        /// Where it was looked for.
+        ranges: Vec<Prefix>,
+    },
     /// The range holds an address of the host.
     #[error(
         "pool {pool} contains {address}, the gateway's own address on {interface}; \
@@ -86,6 +94,7 @@ impl GatewayError {
             },
             GatewayError::UnknownVpc { .. } => Kind::NotFound,
             GatewayError::NotReloaded(_) => Kind::Invalid,
+            GatewayError::NoPrivateAddress { .. } => Kind::Exhausted,
             GatewayError::OwnAddressInPool { .. } => Kind::Conflict,
             GatewayError::PruningAhead { .. } => Kind::Invalid,
             GatewayError::NotStored(_)
@@ -111,6 +120,7 @@ impl GatewayError {
         match self {
             GatewayError::Refused(refusal) => refusal.code(),
             GatewayError::UnknownVpc { .. } => "unknown-vpc",
+            GatewayError::NoPrivateAddress { .. } => "no-private-address",
             GatewayError::OwnAddressInPool { .. } => "own-address-in-pool",
             GatewayError::PruningAhead { .. } => "pruning-ahead",
             GatewayError::NotStored(_) => "not-stored",
@@ -127,6 +137,20 @@ struct Pair(Option<usize>);
 impl fmt::Display for Pair {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.0.map_or(Ok(()), |index| write!(f, "pair {index}: "))
+    }
+}
+
+struct Ranges<'a>(&'a [Prefix]);
+
+impl fmt::Display for Ranges<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            [] => write!(f, "for no range of it is known: ask for an address, or set private_ranges"),
+            ranges => {
+                let ranges: Vec<String> = ranges.iter().map(Prefix::to_string).collect();
+                write!(f, "where all of {} is in use: ask for an address, or set private_ranges", ranges.join(", "))
+            }
+        }
     }
 }
 

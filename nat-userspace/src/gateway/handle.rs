@@ -6,7 +6,7 @@ use std::sync::Arc;
 use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
-use crate::address::{Change, Command, EipId, InstanceId, Ledger, PackageId, Prefix, Time};
+use crate::address::{Change, Command, EipId, InstanceId, Ledger, PackageId, Prefix, Time, VpcId};
 use crate::store::History;
 
 use super::progress::Listener;
@@ -37,6 +37,15 @@ pub trait Operations {
 
     /// So many ids that no EIP has, ascending.
     fn new_eip_ids(&mut self, count: usize) -> Vec<EipId>;
+
+    /// The VPCs that there are, ascending.
+    fn vpcs(&self) -> Vec<VpcId>;
+
+    /// The ranges of private addresses that are configured for a VPC.
+    fn private_ranges(&self, vpc: &VpcId) -> Vec<Prefix>;
+
+    /// So many private addresses that no instance of the VPC carries, for instances that ask for none in particular.
+    fn private_addresses(&mut self, vpc: &VpcId, count: usize) -> Result<Vec<Ipv4Addr>, GatewayError>;
 
     /// Makes a change. It is durable and in effect on the next packet when this returns, or, within
     /// [`Handle::change`], when that does.

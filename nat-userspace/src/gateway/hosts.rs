@@ -86,9 +86,11 @@ fn instance_in<'a>(fact: &'a Fact, ledger: &'a Ledger) -> Option<&'a InstanceId>
         Fact::InstanceMoved { .. }
         | Fact::InstanceRenewed { .. }
         | Fact::InstanceTerms { .. }
+        | Fact::InstanceAltered { .. }
         | Fact::EipChanged { .. }
         | Fact::EipReleased { .. }
         | Fact::PackageCreated(_)
+        | Fact::PackageChanged(_)
         | Fact::PackageDeleted { .. }
         | Fact::DayCounted(_)
         | Fact::TokenUsed(_)

@@ -11,7 +11,7 @@ use crate::config::{Config, check_vpcs};
 use crate::dataplane::{self, DataPlane, Environment};
 use crate::store::Store;
 
-use super::{Configuration, Gateway, Kept, Outside, PacketPath, Pulse, Tally, hosts, plan, pool};
+use super::{Configuration, Cursors, Gateway, Kept, Outside, PacketPath, Pulse, Tally, hosts, plan, pool};
 
 /// A store read in full and found good. Only this leads to a [`Gateway`], so no map is touched without it (invariant 3).
 pub struct Opened {
@@ -104,6 +104,7 @@ impl Opened {
             path,
             capacity,
             vpcs: self.config.vpcs(),
+            cursors: Cursors::default(),
             configured: self.configured,
             commits: watch::Sender::default(),
             since: outside.now(),

@@ -94,6 +94,7 @@ fn number(kind: EventKind) -> u8 {
         EventKind::EipChanged => 96,
         EventKind::PackageCreated => 112,
         EventKind::PackageDeleted => 113,
+        EventKind::PackageChanged => 114,
     }
 }
 
@@ -160,6 +161,10 @@ pub(super) fn record(transaction: &Transaction<'_>, fact: &Fact, at: Time) -> Re
                 &Row { detail: Some(&detail), ..of_instance(instance) },
             )
         }
+        Fact::InstanceAltered { instance, detail, .. } => {
+            let what = detail.as_ref().and_then(|detail| Some(detail.operation.as_ref()?.name.as_str()));
+            self::append(transaction, at, Kind::InstanceChanged, &Row { detail: what, ..of_instance(instance) })
+        }
         Fact::OrdinaryConverted { instance, eip } => {
             let (id, account) = (Some(eip.id.as_str()), Some(eip.account.as_str()));
             let instance = Some(instance.as_str());
@@ -188,6 +193,10 @@ pub(super) fn record(transaction: &Transaction<'_>, fact: &Fact, at: Time) -> Re
         Fact::PackageCreated(package) => {
             let (account, detail) = (Some(package.account.as_str()), Some(package.id.as_str()));
             append(Kind::PackageCreated, Row { account, detail, ..Row::default() })
+        }
+        Fact::PackageChanged(package) => {
+            let (account, detail) = (Some(package.account.as_str()), Some(package.id.as_str()));
+            append(Kind::PackageChanged, Row { account, detail, ..Row::default() })
         }
         Fact::PackageDeleted { package } => {
             append(Kind::PackageDeleted, Row { detail: Some(package.as_str()), ..Row::default() })

@@ -11,7 +11,7 @@ use rusqlite::{Connection, Error, Row};
 
 use super::error::unreadable;
 use super::write::{charge_number, daily_number, state_number};
-use super::{StoreError, ranges};
+use super::{StoreError, details, ranges};
 use crate::address::{
     AccountId, Billing, ChargeType, Daily, DayCount, Eip, EipTerms, IdError, Instance, InstanceState, Made, Package,
     Snapshot, StopMode, Time, TokenError, UsedToken, VpcId,
@@ -119,7 +119,7 @@ fn some_instances(database: &Connection, order: &str, left: &AtomicUsize) -> Res
     let mut found = Vec::with_capacity(left.load(Ordering::Relaxed));
     let mut statement = database.prepare(&format!(
         "SELECT id, account, vpc, private, name, bandwidth_mbps, charge_type, ordinary, last_ordinary, created_ms, \
-         package, paid_until_ms, state, since_ms, owed FROM instances ORDER BY id {order}"
+         package, paid_until_ms, state, since_ms, owed, detail FROM instances ORDER BY id {order}"
     ))?;
     let mut rows = statement.query([])?;
     loop {
@@ -154,6 +154,7 @@ fn some_instances(database: &Connection, order: &str, left: &AtomicUsize) -> Res
                 state: state(row, 12)?,
                 since: time(row, 13)?,
                 owed: flag(row, 14)?,
+                detail: details::detail(row, 15)?,
             });
         }
     }
@@ -166,7 +167,7 @@ fn count(database: &Connection, table: &str) -> Result<usize, Unreadable> {
 fn eips(database: &Connection) -> Result<Vec<Eip>, Unreadable> {
     let mut accounts = Shared::<AccountId>::default();
     let sql = "SELECT id, account, address, name, bound_to, created_ms, bandwidth_mbps, charge_type, package, blocked, \
-               arrears FROM eips ORDER BY id";
+               arrears, detail FROM eips ORDER BY id";
     all(database, "eips", sql, |row| {
         Ok(Eip {
             id: text(row, 0)?.parse()?,
@@ -179,6 +180,7 @@ fn eips(database: &Connection) -> Result<Vec<Eip>, Unreadable> {
                 package: row.get_ref(8)?.as_str_or_null()?.map(str::parse).transpose()?,
                 blocked: flag(row, 9)?,
                 arrears: flag(row, 10)?,
+                detail: details::detail(row, 11)?,
             },
             bound_to: row.get_ref(4)?.as_str_or_null()?.map(str::parse).transpose()?,
             created: time(row, 5)?,
@@ -187,7 +189,7 @@ fn eips(database: &Connection) -> Result<Vec<Eip>, Unreadable> {
 }
 
 fn packages(database: &Connection) -> Result<Vec<Package>, Unreadable> {
-    let sql = "SELECT id, account, name, bandwidth_mbps, created_ms FROM packages ORDER BY id";
+    let sql = "SELECT id, account, name, bandwidth_mbps, created_ms, detail FROM packages ORDER BY id";
     all(database, "packages", sql, |row| {
         Ok(Package {
             id: text(row, 0)?.parse()?,
@@ -195,6 +197,7 @@ fn packages(database: &Connection) -> Result<Vec<Package>, Unreadable> {
             name: name(row, 2)?,
             bandwidth_mbps: row.get_ref(3)?.as_i64_or_null()?.map(within).transpose()?,
             created: time(row, 4)?,
+            detail: details::detail(row, 5)?,
         })
     })
 }
@@ -221,12 +224,18 @@ fn tokens(database: &Connection) -> Result<Vec<UsedToken>, Unreadable> {
             token: text(row, 1)?.parse()?,
             request: text(row, 2)?.to_owned(),
             made: match row.get_ref(3)?.as_str_or_null()? {
-                Some(instance) => Made::Instance(instance.parse()?),
-                None => Made::Eip(text(row, 4)?.parse()?),
+                Some(instances) => made(instances, Made::of_instances)?,
+                None => made(text(row, 4)?, Made::of_eips)?,
             },
             at: time(row, 5)?,
         })
     })
+}
+
+/// Several ids stand side by side.
+fn made<Id: FromStr<Err = IdError>>(text: &str, of: impl FnOnce(Vec<Id>) -> Option<Made>) -> Result<Made, Unreadable> {
+    let ids = text.split(' ').map(str::parse).collect::<Result<Vec<Id>, _>>()?;
+    of(ids).ok_or_else(|| Unreadable::Value("a client token stands for nothing".to_owned()))
 }
 
 /// Every row of a query over one table.

@@ -10,7 +10,7 @@ use rusqlite::config::DbConfig;
 use rusqlite::{Connection, Error, OpenFlags, Transaction};
 
 use super::error::unreadable;
-use super::{StoreError, history, ranges};
+use super::{StoreError, details, history, ranges};
 
 /// `eipg`: what `file` and we tell our databases from others by.
 const APPLICATION: u32 = 0x6569_7067;
@@ -57,7 +57,7 @@ CREATE TABLE duplicates (
 ";
 
 /// What leads from each version to the next, beginning with version 1. A step that was ever released stays as it is.
-const STEPS: [&str; 3] = [LIFE, ranges::TABLES, history::STEP];
+const STEPS: [&str; 4] = [LIFE, ranges::TABLES, history::STEP, details::STEP];
 
 /// Version 2: states, what was agreed, packages, quotas and client tokens. What was stored before runs, is paid for by the
 /// hour, and has the least bandwidth where it is an EIP.

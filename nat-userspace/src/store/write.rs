@@ -2,10 +2,10 @@
 
 use rusqlite::{Error, Params, Transaction, params};
 
-use super::{history, ranges};
+use super::{details, history, ranges};
 use crate::address::{
-    Billing, Change, ChargeType, Daily, Eip, EipTerms, Fact, Instance, InstanceState, Made, Package, Standing,
-    StopMode, Time, UsedToken,
+    Billing, Change, ChargeType, Daily, Eip, EipId, EipTerms, Fact, Instance, InstanceId, InstanceState, Package,
+    Standing, StopMode, Time, UsedToken,
 };
 
 /// Writes every fact, in order, and what the history tells of it.
@@ -60,12 +60,16 @@ impl Rows<'_> {
                 self.one("UPDATE instances SET ordinary = NULL WHERE id = ?", [instance.as_str()])?;
                 self.insert_eip(eip)
             }
+            Fact::InstanceAltered { instance, name, detail } => self.one(
+                "UPDATE instances SET name = ?, detail = ? WHERE id = ?",
+                params![name, details::column(detail.as_deref()), instance.as_str()],
+            ),
             Fact::EipAllocated(eip) => self.insert_eip(eip),
             Fact::EipChanged { eip, terms } => {
-                let EipTerms { name, bandwidth_mbps, charge_type, package, blocked, arrears } = terms;
+                let EipTerms { name, bandwidth_mbps, charge_type, package, blocked, arrears, detail } = terms;
                 self.one(
                     "UPDATE eips SET name = ?, bandwidth_mbps = ?, charge_type = ?, package = ?, blocked = ?, \
-                     arrears = ? WHERE id = ?",
+                     arrears = ?, detail = ? WHERE id = ?",
                     params![
                         name,
                         bandwidth_mbps,
@@ -73,6 +77,7 @@ impl Rows<'_> {
                         package.as_ref().map(|package| package.as_str()),
                         blocked,
                         arrears,
+                        details::column(detail.as_deref()),
                         eip.as_str()
                     ],
                 )
@@ -86,6 +91,15 @@ impl Rows<'_> {
                 self.released(address.to_bits(), *at)
             }
             Fact::PackageCreated(package) => self.insert_package(package),
+            Fact::PackageChanged(package) => self.one(
+                "UPDATE packages SET name = ?, bandwidth_mbps = ?, detail = ? WHERE id = ?",
+                params![
+                    package.name,
+                    package.bandwidth_mbps,
+                    details::column(package.detail.as_deref()),
+                    package.id.as_str()
+                ],
+            ),
             Fact::PackageDeleted { package } => self.one("DELETE FROM packages WHERE id = ?", [package.as_str()]),
             Fact::DayCounted(counted) => self.one(
                 "INSERT OR REPLACE INTO days (account, what, day, count) VALUES (?, ?, ?, ?)",
@@ -117,8 +131,8 @@ impl Rows<'_> {
         }
         self.one(
             "INSERT INTO instances (id, account, vpc, private, name, bandwidth_mbps, charge_type, ordinary, \
-             last_ordinary, created_ms, package, paid_until_ms, state, since_ms, owed) \
-             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             last_ordinary, created_ms, package, paid_until_ms, state, since_ms, owed, detail) \
+             VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 instance.id.as_str(),
                 instance.account.as_str(),
@@ -138,6 +152,7 @@ impl Rows<'_> {
                 state_number(instance.state),
                 instance.since.0,
                 instance.owed,
+                details::column(instance.detail.as_deref()),
             ],
         )
     }
@@ -146,7 +161,7 @@ impl Rows<'_> {
         self.not_released(eip.address.to_bits())?;
         self.one(
             "INSERT INTO eips (id, account, address, name, bound_to, created_ms, bandwidth_mbps, charge_type, package, \
-             blocked, arrears) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+             blocked, arrears, detail) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
             params![
                 eip.id.as_str(),
                 eip.account.as_str(),
@@ -159,28 +174,29 @@ impl Rows<'_> {
                 eip.terms.package.as_ref().map(|package| package.as_str()),
                 eip.terms.blocked,
                 eip.terms.arrears,
+                details::column(eip.terms.detail.as_deref()),
             ],
         )
     }
 
     fn insert_package(&self, package: &Package) -> Result<(), Error> {
         self.one(
-            "INSERT INTO packages (id, account, name, bandwidth_mbps, created_ms) VALUES (?, ?, ?, ?, ?)",
+            "INSERT INTO packages (id, account, name, bandwidth_mbps, created_ms, detail) VALUES (?, ?, ?, ?, ?, ?)",
             params![
                 package.id.as_str(),
                 package.account.as_str(),
                 package.name,
                 package.bandwidth_mbps,
-                package.created.0
+                package.created.0,
+                details::column(package.detail.as_deref())
             ],
         )
     }
 
     fn insert_token(&self, used: &UsedToken) -> Result<(), Error> {
-        let (instance, eip) = match &used.made {
-            Made::Instance(instance) => (Some(instance.as_str()), None),
-            Made::Eip(eip) => (None, Some(eip.as_str())),
-        };
+        let beside = |ids: Vec<&str>| (!ids.is_empty()).then(|| ids.join(" "));
+        let instance = beside(used.made.instances().iter().map(InstanceId::as_str).collect());
+        let eip = beside(used.made.eips().iter().map(EipId::as_str).collect());
         self.one(
             "INSERT OR REPLACE INTO tokens (account, token, request, instance, eip, at_ms) VALUES (?, ?, ?, ?, ?, ?)",
             params![used.account.as_str(), used.token.as_str(), used.request, instance, eip, used.at.0],
@@ -211,6 +227,7 @@ pub(super) fn charge_number(charge_type: ChargeType) -> u8 {
         ChargeType::BandwidthPostpaidByHour => 1,
         ChargeType::TrafficPostpaidByHour => 2,
         ChargeType::BandwidthPackage => 3,
+        ChargeType::BandwidthPrepaid => 4,
     }
 }
 

@@ -173,9 +173,6 @@ fn contradictions_in_the_store_are_refused_by_name() {
             snapshot.instances[0].private = address("8.8.8.3");
         },
     );
-    check("the name \"name-1\" of account alice is stored for both instance ins-1 and ins-2", |snapshot| {
-        snapshot.instances[1].name = Some("name-1".into());
-    });
     check("public address 8.8.8.0 is stored for both instance ins-1 and EIP eip-2", |snapshot| {
         snapshot.eips[1].address = address("8.8.8.0");
     });

@@ -61,7 +61,7 @@ fn marked(blocked: bool, arrears: bool) -> Command {
 
 fn new_package(id: &str, bandwidth_mbps: Option<u32>) -> Command {
     let (id, account) = (package_id(id), account("alice"));
-    Command::CreatePackage(Package { id, account, name: None, bandwidth_mbps, created: Time(0) })
+    Command::CreatePackage(Package { id, account, name: None, bandwidth_mbps, created: Time(0), detail: None })
 }
 
 fn delete_package(id: &str) -> Command {

@@ -81,10 +81,8 @@ impl Model {
             let same = |used: &&UsedToken| used.account == asked.account && used.token == asked.token;
             let fresh = |used: &&UsedToken| request.now.0 < used.at.0 + 86_400_000;
             if let Some(used) = self.tokens.iter().find(same).filter(fresh) {
-                let lives = match &used.made {
-                    Made::Instance(id) => self.instances.iter().any(|instance| instance.id == *id),
-                    Made::Eip(id) => self.eips.iter().any(|eip| eip.id == *id),
-                };
+                let lives = self.instances.iter().any(|instance| used.made.instances().contains(&instance.id))
+                    || self.eips.iter().any(|eip| used.made.eips().contains(&eip.id));
                 return used.request == asked.request && lives;
             }
         }
@@ -117,6 +115,25 @@ impl Model {
                 }
                 !period.is_zero()
             }
+            Command::Together(Together { commands, .. }) => {
+                let repeated = |at: &usize| commands[..*at].contains(&commands[*at]);
+                (0..commands.len())
+                    .filter(|at| !repeated(at))
+                    .all(|at| self.carry_out(Request { command: commands[at].clone(), now, capacity }))
+            }
+            Command::AlterInstance { account, instance, changes } => {
+                let Some(instance) = self.instance(&account, &instance) else { return false };
+                if instance.name != changes.name {
+                    instance.name = changes.name;
+                }
+                matches!(instance.name.as_deref(), Some("web" | "db"))
+            }
+            Command::ModifyPackage { account, package, changes } => {
+                let found = self.packages.iter_mut().find(|other| other.id == package && other.account == account);
+                let Some(package) = found else { return false };
+                package.bandwidth_mbps = changes.bandwidth_mbps.unwrap_or(package.bandwidth_mbps);
+                package.bandwidth_mbps != Some(0)
+            }
             Command::ModifyInstance { account, instance, bandwidth_mbps, charge_type } => {
                 let Some(instance) = self.instance(&account, &instance) else { return false };
                 instance.bandwidth_mbps = bandwidth_mbps.unwrap_or(instance.bandwidth_mbps);
@@ -146,12 +163,13 @@ impl Model {
                     package: instance.package.clone(),
                     blocked: false,
                     arrears: false,
+                    detail: None,
                 };
                 let bound_to = Some(instance.id.clone());
                 self.add_eip(Eip { id, account, address, terms, bound_to, created: now })
             }
             Command::AllocateEip(new) => {
-                let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, token: _ } = new;
+                let NewEip { id, account, address, name, bandwidth_mbps, charge_type, package, detail, token: _ } = new;
                 let usable = self.usable(now);
                 let address = if address.is_some() { address } else { usable.first().copied() };
                 let Some(address) = address.filter(|address| usable.contains(address)) else { return false };
@@ -159,7 +177,8 @@ impl Model {
                 let applications = self.policy.eips_per_account.map(|quota| 2 * quota);
                 let counted = self.count(&account, Daily::Applications, now, applications);
                 let charged = self.may_share(&account, package.as_ref(), charge_type);
-                let terms = EipTerms { name, bandwidth_mbps, charge_type, package, blocked: false, arrears: false };
+                let terms =
+                    EipTerms { name, bandwidth_mbps, charge_type, package, blocked: false, arrears: false, detail };
                 let eip = Eip { id, account, address, terms, bound_to: None, created: now };
                 self.add_eip(eip) && counted && charged && bandwidth_mbps > 0
             }
@@ -167,7 +186,10 @@ impl Model {
                 let Some(eip) = self.eip(&account, &eip) else { return false };
                 let terms = &mut eip.terms;
                 terms.bandwidth_mbps = changes.bandwidth_mbps.unwrap_or(terms.bandwidth_mbps);
-                terms.charge_type = changes.charge_type.unwrap_or(terms.charge_type);
+                let charge_type = changes.charge_type.unwrap_or(terms.charge_type);
+                if std::mem::replace(&mut terms.charge_type, charge_type) != charge_type {
+                    terms.detail.get_or_insert_default().charge_changes += 1;
+                }
                 terms.blocked = changes.blocked.unwrap_or(terms.blocked);
                 terms.arrears = changes.arrears.unwrap_or(terms.arrears);
                 let charged = terms.package.is_none() || terms.charge_type == ChargeType::BandwidthPackage;
@@ -330,7 +352,8 @@ impl Model {
 
     fn create(&mut self, new: NewInstance, now: Time, capacity: Capacity) -> bool {
         let clash = |other: &Instance| {
-            let same_name = other.name.is_some() && other.name == new.name && other.account == new.account;
+            let named = other.name.is_some() && new.naming == Naming::Unique;
+            let same_name = named && other.name == new.name && other.account == new.account;
             other.id == new.id || same_name || (other.private == new.private && other.vpc == new.vpc)
         };
         let good_name = matches!(new.name.as_deref(), None | Some("web" | "db"));
@@ -368,6 +391,7 @@ impl Model {
             last_ordinary: None,
             owed: false,
             created: now,
+            detail: new.detail,
         });
         true
     }

@@ -10,7 +10,8 @@ pub(super) fn answer(request: Request, gateway: &mut dyn Operations) -> Result<A
         Request::PackageCreate { account, name, bandwidth_mbps } => {
             let id = gateway.new_package_id();
             let account = account.parse()?;
-            let package = Package { id: id.clone(), account, name, bandwidth_mbps, created: Time::default() };
+            let package =
+                Package { id: id.clone(), account, name, bandwidth_mbps, created: Time::default(), detail: None };
             gateway.perform(Command::CreatePackage(package))?;
             Ok(Answer::Package(row(gateway, &id)))
         }

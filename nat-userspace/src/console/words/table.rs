@@ -97,6 +97,7 @@ words! {
     FencedExplained: "The operator has taken this address out of service: nothing goes through it.", "运营方已停用此地址，流量不再通过。";
     ByBandwidth: "By bandwidth, hourly", "按带宽（小时）";
     ByTraffic: "By traffic", "按流量";
+    ByMonth: "By month of bandwidth", "按带宽包年包月";
     ByPackage: "Bandwidth package", "共享带宽包";
     InPackage: "Package {0}", "带宽包 {0}";
 

@@ -40,6 +40,7 @@ fn instance(id: &str, name: &str) -> Fact {
         last_ordinary: None,
         owed: false,
         created: Time(1),
+        detail: None,
     })
 }
 
