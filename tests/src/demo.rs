@@ -11,7 +11,7 @@ use std::time::Instant;
 use anyhow::Result;
 
 use crate::lab::remains::Undo;
-use crate::lab::{Lab, Settings, standing};
+use crate::lab::{Lab, edges, standing};
 
 use stage::Stage;
 use story::Story;
@@ -34,7 +34,7 @@ pub fn play(ending: Ending, undo: &Undo) -> Result<bool> {
     let builder = if ending == Ending::Keep { Lab::builder().named(standing::NAME) } else { Lab::builder() };
     stage.say("A lab of network namespaces: internet -- router -- gateway -- switch -- three instances a, b, c.");
     let lab = builder.undone_by(undo).build()?;
-    lab.daemon.start(Settings::default())?;
+    lab.daemon.start(edges::settings(&lab.directory, &[edges::USER])?)?;
     stage.say(&format!("It stands and the daemon serves after {:.1} s.", begun.elapsed().as_secs_f32()));
 
     Story::new(&lab).tell(&mut stage);
@@ -49,6 +49,8 @@ pub fn play(ending: Ending, undo: &Undo) -> Result<bool> {
     for host in standing.hosts() {
         stage.say(&format!("  {}", standing::how_to_enter(&host)));
     }
-    stage.say("In it, `eipgate` talks to the lab's daemon. `cargo xtask lab down` takes everything away.");
+    stage.say("On each, `eipgate` talks to the lab's daemon. Its console, for a browser outside the lab:");
+    stage.say(&format!("  {}", standing::about_the_console()));
+    stage.say("`cargo xtask lab down` takes everything away.");
     Ok(well)
 }

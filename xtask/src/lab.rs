@@ -19,6 +19,7 @@ Examples, as root:
   cargo xtask lab list                        its hosts and their addresses
   cargo xtask lab enter HOST                  a shell on a host
   cargo xtask lab enter HOST ping 192.0.2.1   one command there
+  cargo xtask lab console                     its console, for a browser outside the lab
   cargo xtask lab down                        take it away")]
 pub(crate) struct Args {
     #[command(subcommand)]
@@ -41,6 +42,12 @@ enum Action {
     },
     /// The hosts of the lab and their addresses
     List,
+    /// Let a browser outside the lab open its console
+    Console {
+        /// At this port of the loopback
+        #[arg(long)]
+        port: Option<u16>,
+    },
 }
 
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -49,6 +56,10 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         Action::Up => words.push("up".into()),
         Action::Down => words.push("down".into()),
         Action::List => words.push("list".into()),
+        Action::Console { port } => {
+            words.push("console".into());
+            words.extend(port.map(|port| format!("--port={port}").into()));
+        }
         Action::Enter { host, command } => {
             words.extend(["enter".into(), host.clone()]);
             words.extend(command.iter().cloned());

@@ -58,6 +58,11 @@ impl Asked {
         self.headers.contains_key("x-fragment")
     }
 
+    /// Whether the script asks without anybody's doing.
+    pub(super) fn is_background(&self) -> bool {
+        self.headers.contains_key("x-background")
+    }
+
     /// Whether it was sent by a page of this very place. Browsers say where a form comes from and no page can lie
     /// about it; whoever does not say is no browser with a session.
     pub(super) fn is_from_here(&self, scheme: &str) -> bool {

@@ -114,7 +114,8 @@ fn not_found(viewer: &Viewer, said: &str, list: &str) -> Answer {
 async fn get(console: &Console, asked: &Asked, language: Language, known: &Known) -> Result<Answer, Unanswered> {
     let account = known.session.1.account.clone();
     let viewer = || {
-        let notice = console.sessions().take_notice(&known.session.0);
+        // A page that is looked at in the background is not the one to say it.
+        let notice = (!asked.is_background()).then(|| console.sessions().take_notice(&known.session.0)).flatten();
         known.viewer(asked, language, notice)
     };
     if let Some(deed) = Deed::of_path(asked.path()) {

@@ -59,6 +59,8 @@ const copy = async (button) => {
 
 const dialog = document.getElementById("dialog");
 const fragment = { "X-Fragment": "1" };
+// What is asked for without anybody's doing does not keep a session alive.
+const background = { ...fragment, "X-Background": "1" };
 let asked = 0;
 
 const showIn = (markup) => {
@@ -178,7 +180,7 @@ if (dialog) {
 
 const PERIOD = 1000;
 const MINUTE = 60_000;
-const places = [...document.querySelectorAll("[data-live]")];
+const places = () => [...document.querySelectorAll("[data-live]")];
 const samples = new Map();
 
 const span = (place) => (place.classList.contains("monitor") ? 2 * MINUTE : MINUTE);
@@ -269,19 +271,56 @@ const remember = () => {
   try { sessionStorage.setItem(STORED, JSON.stringify([...samples].slice(-64))); } catch { /* Likewise. */ }
 };
 
+// ---- Live rows ----
+
+const ROWS_EVERY = 5;
+const key = (row) => row.dataset.instance || row.dataset.eip || "";
+const list = document.querySelector("table.list:not(.log) tbody");
+// As the gateway wrote them, without what is drawn here.
+const written = new Map(list ? [...list.rows].map((row) => [key(row), row.outerHTML]) : []);
+
+// Puts rows that are different by now, as when somebody else has bound an address, in the place of those that are there.
+const refreshRows = async () => {
+  const answer = await fetch(location.href, { credentials: "same-origin", headers: background });
+  if (answer.headers.get("X-Go-To") || !answer.ok) return;
+  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = parsed.querySelector("table.list:not(.log) tbody");
+  if (!found || (dialog && dialog.open)) return;
+  const rows = [...found.rows];
+  const texts = new Map(rows.map((row) => [key(row), row.outerHTML]));
+  const changed = rows.filter((row) => written.get(key(row)) !== texts.get(key(row)));
+  const inPlace = rows.length === list.rows.length && rows.every((row, index) => key(row) === key(list.rows[index]));
+  if (changed.length === 0 && inPlace) return;
+  const focus = document.activeElement?.closest?.("tbody") === list ? document.activeElement.getAttribute("href") : null;
+  if (inPlace) {
+    for (const row of changed) [...list.rows].find((old) => key(old) === key(row)).replaceWith(row);
+  } else {
+    list.replaceChildren(...rows);
+  }
+  written.clear();
+  for (const [name, text] of texts) written.set(name, text);
+  for (const place of places()) {
+    const kept = samples.get(place.dataset.live);
+    if (kept) show(place, kept);
+  }
+  if (focus) [...list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focus)?.focus();
+};
+
 let failures = 0;
+let rounds = 0;
 
 const poll = async () => {
-  const wanted = [...new Set(places.map((place) => place.dataset.live))];
+  const wanted = [...new Set(places().map((place) => place.dataset.live))];
+  if (wanted.length === 0) return true;
   const query = wanted.map((address) => `of=${encodeURIComponent(address)}`).join("&");
-  const answer = await fetch(`/live?${query}`, { credentials: "same-origin", headers: fragment });
+  const answer = await fetch(`/live?${query}`, { credentials: "same-origin", headers: background });
   if (answer.headers.get("X-Go-To")) {
     trouble(told.sessionOver);
     return false;
   }
   if (!answer.ok || !(answer.headers.get("Content-Type") || "").startsWith("application/json")) throw new Error("no figures");
   const { at, rows } = await answer.json();
-  for (const place of places) {
+  for (const place of places()) {
     const counted = rows[place.dataset.live];
     if (counted) show(place, keep(place.dataset.live, [at, ...counted]));
   }
@@ -293,6 +332,8 @@ const pollForever = async () => {
     if (!document.hidden) {
       try {
         if (!(await poll())) return;
+        rounds += 1;
+        if (list && rounds % ROWS_EVERY === 0) await refreshRows();
         failures = 0;
         trouble("");
       } catch {
@@ -308,7 +349,7 @@ const pollForever = async () => {
 // Nobody is logged in: whoever comes next is not shown what was.
 if (!dialog) sessionStorage.removeItem(STORED);
 
-if (places.length > 0) {
+if (places().length > 0 || list) {
   recall();
   addEventListener("pagehide", remember);
   pollForever();

@@ -105,7 +105,10 @@ impl Console {
     /// The session of a request. One whose credential is gone, or has another key or owner by now, is over.
     pub(super) fn known(&self, asked: &Asked, secure: bool) -> Option<Known> {
         let id = asked.cookie(cookie_name(secure))?;
-        let session = self.sessions().use_it(id, Instant::now())?;
+        let now = Instant::now();
+        // What a page asks by itself does not keep its session alive.
+        let session =
+            if asked.is_background() { self.sessions().find(id, now)? } else { self.sessions().use_it(id, now)? };
         let credentials = self.credentials.latest();
         let holds =
             |credential: &&Credential| credential.account == session.account && credential.is_key(&session.secret_key);

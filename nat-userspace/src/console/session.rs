@@ -97,15 +97,19 @@ impl Sessions {
         Ok(id)
     }
 
+    /// The session of that id.
+    pub(super) fn find(&mut self, id: &str, now: Instant) -> Option<Session> {
+        if self.by_id.get(id)?.is_over(now) {
+            self.end(id);
+        }
+        self.by_id.get(id).cloned()
+    }
+
     /// The session of that id, which is used now.
     pub(super) fn use_it(&mut self, id: &str, now: Instant) -> Option<Session> {
-        let session = self.by_id.get_mut(id)?;
-        if session.is_over(now) {
-            self.end(id);
-            return None;
-        }
-        session.used = now;
-        Some(session.clone())
+        let found = self.find(id, now)?;
+        self.by_id.get_mut(id)?.used = now;
+        Some(found)
     }
 
     /// Ends it.
@@ -153,6 +157,7 @@ mod tests {
         }
         assert!(sessions.use_it(id.as_str(), begin + LIFE).is_none(), "in use, and old");
         let id = sessions.begin("AKIDa", "key", &account(), begin).unwrap();
+        assert!(sessions.find(id.as_str(), begin + IDLE / 2).is_some(), "which does not keep it alive");
         assert!(sessions.use_it(id.as_str(), begin + IDLE).is_none(), "idle");
         assert!(sessions.use_it(id.as_str(), begin).is_none(), "gone for good");
     }

@@ -6,8 +6,8 @@ use std::process::ExitCode;
 use anyhow::Result;
 use clap::{Parser, Subcommand};
 use lab::demo::{self, Ending};
-use lab::lab::interrupt;
 use lab::lab::standing::{self, Standing};
+use lab::lab::{edges, interrupt};
 
 /// A lab of network namespaces around a gateway, and a demonstration in it.
 #[derive(Parser)]
@@ -40,6 +40,12 @@ enum LabAction {
     Down,
     /// The hosts of the lab and their addresses
     List,
+    /// Let a browser outside the lab open its console
+    Console {
+        /// At this port of the loopback
+        #[arg(long, default_value_t = edges::CONSOLE.port())]
+        port: u16,
+    },
     /// Run a command, or a shell, on a host of the lab
     Enter {
         /// One of those `lab list` prints
@@ -72,6 +78,7 @@ fn act(action: Action) -> Result<bool> {
         Action::Lab { action: LabAction::Up } => up().map(|()| true),
         Action::Lab { action: LabAction::Down } => Standing::find()?.take_down().map(|()| true),
         Action::Lab { action: LabAction::List } => list(&Standing::find()?).map(|()| true),
+        Action::Lab { action: LabAction::Console { port } } => Standing::find()?.lead_to_console(port).map(|()| true),
         Action::Lab { action: LabAction::Enter { host, command } } => {
             Standing::find()?.enter(&host, &command).map(|()| true)
         }
@@ -84,6 +91,7 @@ fn up() -> Result<()> {
     list(&standing)?;
     print("\nA shell on one of them:  cargo xtask lab enter HOST");
     print("A command on one:        cargo xtask lab enter gateway eipgate status");
+    print("Its console:             cargo xtask lab console");
     print("Take everything away:    cargo xtask lab down");
     Ok(())
 }

@@ -14,6 +14,7 @@
 
 pub mod capture;
 pub mod daemon;
+pub mod edges;
 pub mod instance;
 pub mod interrupt;
 pub mod kernel_nat;

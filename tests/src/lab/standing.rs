@@ -1,6 +1,7 @@
 //! The lab that stands until it is told to go: put up by one process, entered and taken down by others.
 
 use std::fs;
+use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
@@ -9,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::namespace::Namespace;
 use super::remains::{Remains, Undo};
-use super::{Lab, Settings};
+use super::{Lab, edges};
 
 /// What the namespaces of the standing lab are named after; no process's number, so nothing sweeps it.
 pub const NAME: &str = "eg-lab";
@@ -65,6 +66,17 @@ impl Standing {
         Err(command.env("PATH", path).exec()).with_context(|| format!("cannot run {} on {host}", words.join(" ")))
     }
 
+    /// Lets a browser outside the lab open its console at this port, until the process ends.
+    pub fn lead_to_console(&self, port: u16) -> Result<()> {
+        let gateway = self.host("gateway")?;
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port))
+            .with_context(|| format!("port {port} cannot be had; choose another with --port"))?;
+        let edges::Credential { secret_id, secret_key, .. } = edges::USER;
+        println!("The console is at http://{}/ until this ends.", listener.local_addr()?);
+        println!("Secret ID   {secret_id}\nSecret key  {secret_key}");
+        edges::lead(&listener, &gateway, edges::CONSOLE)
+    }
+
     /// Removes all of it.
     pub fn take_down(self) -> Result<()> {
         let removed = self.remains.with_inhabitants().remove();
@@ -77,7 +89,7 @@ impl Standing {
 pub fn put_up(undo: &Undo) -> Result<Lab> {
     ensure_none_stands()?;
     let lab = Lab::builder().named(NAME).undone_by(undo).build()?;
-    lab.daemon.start(Settings::default())?;
+    lab.daemon.start(edges::settings(&lab.directory, &[edges::USER])?)?;
     Ok(lab)
 }
 
@@ -100,6 +112,12 @@ pub fn leave(lab: Lab) -> Result<Standing> {
         return Err(error).with_context(|| format!("cannot write {}", file().display()));
     }
     Ok(Standing { remains, socket })
+}
+
+/// What a user is told of the console.
+pub fn about_the_console() -> String {
+    let edges::Credential { secret_id, secret_key, .. } = edges::USER;
+    format!("cargo xtask lab console  shows its address; secret ID {secret_id}, secret key {secret_key}")
 }
 
 /// The command by which a user looks around.

@@ -6,21 +6,22 @@ mod life;
 mod pictures;
 mod sight;
 
-use std::fs;
 use std::net::Ipv4Addr;
-use std::os::unix::fs::PermissionsExt as _;
 use std::sync::{Mutex, MutexGuard};
 
 use lab::browser::Browser;
+use lab::lab::Lab;
+use lab::lab::edges::{self, Credential};
 use lab::lab::wait::locked;
-use lab::lab::{Lab, Settings};
 
 const HOME: &str = "http://127.0.0.1:8080";
 
-/// Secret id and key of credentials that may change what they see, may not, and belong to somebody else.
-const WRITER: [&str; 2] = ["AKIDwriter", "key-of-the-writer-0001"];
-const READER: [&str; 2] = ["AKIDreader", "key-of-the-reader-0001"];
-const STRANGER: [&str; 2] = ["AKIDstranger", "key-of-a-stranger-0001"];
+const WRITER: Credential = edges::USER;
+/// Of the same account, and may change nothing.
+const READER: Credential =
+    Credential { secret_id: "AKIDreader", secret_key: "key-of-the-reader-0001", access: "read-only", ..WRITER };
+const STRANGER: Credential =
+    Credential { secret_id: "AKIDstranger", secret_key: "key-of-a-stranger-0001", account: "stranger", ..WRITER };
 
 /// Browsers run one at a time: several at once, beside all other tests, would only wait for each other.
 static ONE: Mutex<()> = Mutex::new(());
@@ -36,24 +37,7 @@ struct Scene {
 fn scene() -> Scene {
     let turn = locked(&ONE);
     let lab = Lab::new().unwrap();
-    let credentials = lab.directory.join("credentials.toml");
-    let entry = |[id, key]: [&str; 2], account: &str, access: &str| {
-        format!(
-            "[[credential]]\nsecret_id = \"{id}\"\nsecret_key = \"{key}\"\naccount = \"{account}\"\naccess = \"{access}\"\n"
-        )
-    };
-    let text = [
-        entry(WRITER, "default", "read-write"),
-        entry(READER, "default", "read-only"),
-        entry(STRANGER, "stranger", "read-write"),
-    ];
-    fs::write(&credentials, text.concat()).unwrap();
-    fs::set_permissions(&credentials, fs::Permissions::from_mode(0o600)).unwrap();
-    let config = lab.directory.join("eipgate.toml");
-    let path = credentials.display();
-    fs::write(&config, format!("credentials = \"{path}\"\nconsole_listen = \"127.0.0.1:8080\"\n")).unwrap();
-    let more = vec!["--config".into(), config.display().to_string()];
-    lab.daemon.start(Settings { more, ..Settings::default() }).unwrap();
+    lab.daemon.start(edges::settings(&lab.directory, &[WRITER, READER, STRANGER]).unwrap()).unwrap();
     let browser = Browser::start(&lab.gateway, &lab.directory).unwrap();
     Scene { browser, lab, _turn: turn }
 }
@@ -64,14 +48,14 @@ impl Scene {
     }
 
     /// Types a credential into the form that is there.
-    fn log_in(&self, [id, key]: [&str; 2]) {
-        self.browser.fill("#secret-id", id).unwrap();
-        self.browser.fill("#secret-key", key).unwrap();
+    fn log_in(&self, credential: Credential) {
+        self.browser.fill("#secret-id", credential.secret_id).unwrap();
+        self.browser.fill("#secret-key", credential.secret_key).unwrap();
         self.browser.leave_by(|| self.browser.click("main button[type=submit]")).unwrap();
     }
 
     /// Opens the page and logs in.
-    fn enter(&self, credential: [&str; 2]) {
+    fn enter(&self, credential: Credential) {
         self.open("/");
         self.log_in(credential);
         self.browser.wait("the list of instances", "location.pathname === '/instances'").unwrap();

@@ -1,6 +1,7 @@
 //! Coming in and going out, and who is kept from what.
 
 use lab::lab::A;
+use lab::lab::edges::{self, Credential};
 
 use super::{HOME, READER, STRANGER, Scene, WRITER, scene};
 
@@ -8,7 +9,7 @@ use super::{HOME, READER, STRANGER, Scene, WRITER, scene};
 fn only_the_right_key_opens_and_the_way_out_is_for_good() {
     let scene = scene();
     scene.open("/addresses");
-    scene.log_in([WRITER[0], "no-key-of-anybody-1"]);
+    scene.log_in(Credential { secret_key: "no-key-of-anybody-1", ..WRITER });
     assert!(scene.text("[role=alert]").contains("No credential has this secret ID and key"), "a wrong key");
     assert_eq!(scene.browser.evaluate("document.querySelector('#secret-key').value").unwrap(), "");
     // What the browser notes of a page that is refused is the only complaint.
@@ -129,5 +130,25 @@ fn both_languages_are_spoken() {
     assert_eq!(scene.text("h1"), "Public IPs", "what was chosen outranks what is preferred");
     scene.browser.leave_by(|| scene.browser.click("a.language")).unwrap();
     assert_eq!(scene.browser.evaluate("document.documentElement.lang").unwrap(), "zh-CN");
+    scene.finish();
+}
+
+#[test]
+fn a_session_ends_with_its_credential() {
+    let scene = scene();
+    scene.lab.instance("web", A).unwrap();
+    scene.enter(WRITER);
+    let file = scene.lab.directory.join("credentials.toml");
+    let only_looking = Credential { access: "read-only", ..WRITER };
+    edges::admit(&file, &[only_looking]).unwrap();
+    scene
+        .browser
+        .wait("what it may do now", "document.querySelector('tbody').innerText.includes('Read-only')")
+        .unwrap();
+    edges::admit(&file, &[Credential { secret_key: "another-key-00000001", ..WRITER }]).unwrap();
+    let over = "document.querySelector('#trouble').innerText.startsWith('Your session has ended.')";
+    scene.browser.wait("the end of the session", over).unwrap();
+    scene.open("/instances");
+    assert!(scene.text("main").contains("Your session has ended. Log in again."));
     scene.finish();
 }

@@ -102,10 +102,10 @@ fn everything_is_done_by_keyboard() {
     let scene = scene();
     scene.open("/");
     assert_eq!(focused(&scene), "secret-id");
-    scene.browser.fill("#secret-id", WRITER[0]).unwrap();
+    scene.browser.fill("#secret-id", WRITER.secret_id).unwrap();
     scene.browser.press(Key::Tab).unwrap();
     assert_eq!(focused(&scene), "secret-key");
-    scene.browser.fill("#secret-key", WRITER[1]).unwrap();
+    scene.browser.fill("#secret-key", WRITER.secret_key).unwrap();
     scene.browser.leave_by(|| scene.browser.press(Key::Enter)).unwrap();
 
     scene.open("/addresses");

@@ -145,3 +145,23 @@ fn a_gateway_that_is_gone_is_noticed_and_so_is_its_return() {
     assert!(scene.browser.complaints().iter().all(|one| one.contains("/live")));
     scene.finish();
 }
+
+#[test]
+fn rows_follow_what_others_do() {
+    let scene = scene();
+    let ordinary = scene.lab.instance("web", A).unwrap();
+    let eip = scene.lab.allocate().unwrap();
+    scene.enter(WRITER);
+    scene.browser.evaluate("window.same = true").unwrap();
+    assert!(scene.text("[data-instance]").contains(&ordinary.to_string()));
+    scene.lab.bind(&eip, "web").unwrap();
+    let shows = |what: &str| format!("document.querySelector('tbody').innerText.includes('{what}')");
+    scene.browser.wait("the EIP in the row", &shows(&eip.address.to_string())).unwrap();
+    scene.lab.instance("database", B).unwrap();
+    scene.browser.wait("one row more", &shows("database")).unwrap();
+    scene.browser.wait("a plot of it", "document.querySelectorAll('.plot .in').length === 2").unwrap();
+    scene.browser.click("[data-instance] a[href^='/do/unbind']").unwrap();
+    scene.browser.wait_for("dialog #reallocate").unwrap();
+    assert_eq!(scene.browser.evaluate("window.same").unwrap(), true, "all on one page");
+    scene.finish();
+}
