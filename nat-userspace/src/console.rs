@@ -10,7 +10,6 @@ mod deeds;
 mod detail;
 mod frame;
 mod instances;
-mod listing;
 mod live;
 mod login;
 mod pager;

@@ -30,7 +30,7 @@ use self::pipe::Pipe;
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What it does not need: it is to talk to the page and to nobody else.
-const FLAGS: [&str; 21] = [
+const FLAGS: [&str; 22] = [
     "--headless",
     "--remote-debugging-pipe",
     // It runs as root, in a namespace that leads nowhere.
@@ -48,6 +48,8 @@ const FLAGS: [&str; 21] = [
     "--disable-sync",
     "--metrics-recording-only",
     "--no-pings",
+    // Certificates of the lab's are nobody's.
+    "--ignore-certificate-errors",
     "--mute-audio",
     "--password-store=basic",
     "--force-color-profile=srgb",
@@ -279,6 +281,12 @@ impl Browser {
         let taken = self.call("Page.captureScreenshot", json!({ "format": "png", "captureBeyondViewport": all }))?;
         let bytes = BASE64_STANDARD.decode(taken["data"].as_str().context("a picture has data")?)?;
         fs::write(path, bytes).with_context(|| format!("cannot keep {}", path.display()))
+    }
+
+    /// The cookies it has for where it is, with all it knows of them.
+    pub fn cookies(&self) -> Result<Vec<Value>> {
+        let mut answer = self.call("Network.getCookies", json!({}))?;
+        Ok(answer["cookies"].as_array_mut().map(std::mem::take).unwrap_or_default())
     }
 
     /// What the browser complained about since it was asked last: errors and warnings of pages, among them everything

@@ -68,7 +68,7 @@ impl Ledger {
         search.found
     }
 
-    /// The account's EIPs whose id or address begins with the text, or that serve an instance like it; in the bounds of
+    /// The account's EIPs whose id, name or address begins with the text, or that serve an instance like it; in the bounds of
     /// [`Ledger::search_instances`].
     pub fn search_eips(&self, account: &AccountId, text: &str, most: usize, effort: usize) -> Found<EipId> {
         let mut search = Search::new(most, effort);
@@ -79,6 +79,10 @@ impl Ledger {
                 Holder::Ordinary(_) => None,
             });
         }
+        let owned = self.owned(account).into_iter();
+        let named = owned.flat_map(|owned| owned.eips_by_name.range((text.to_owned(), EipId::before_all())..));
+        let named = named.take_while(|(name, _)| name.starts_with(text));
+        search.look_at(named, |(_, id)| own(self.eips.get(id)));
         let ids =
             self.eips.range::<str, _>((Included(text), Unbounded)).take_while(|(id, _)| id.as_str().starts_with(text));
         search.look_at(ids, |(_, eip)| own(Some(eip)));
@@ -165,7 +169,8 @@ mod tests {
                 ..new
             }));
         }
-        perform(Command::AllocateEip(NewEip::new("eip-1".parse().unwrap(), account("odd"))));
+        let new = NewEip::new("eip-1".parse().unwrap(), account("odd"));
+        perform(Command::AllocateEip(NewEip { name: Some("front".into()), ..new }));
         let (eip, instance) = ("eip-1".parse().unwrap(), "ins-01".parse().unwrap());
         perform(Command::BindEip { account: account("odd"), eip, instance });
         ledger
@@ -205,7 +210,7 @@ mod tests {
             let found = ledger().search_eips(&account(owner), text, 10, 1000);
             found.items.iter().map(ToString::to_string).collect()
         };
-        for text in ["eip-", "8.8.8.4", "ins-01", "web-01", "10.0.0.1"] {
+        for text in ["eip-", "fro", "8.8.8.4", "ins-01", "web-01", "10.0.0.1"] {
             assert_eq!(all("odd", text), ["eip-1"], "{text}");
             assert_eq!(all("even", text), [""; 0], "{text}");
         }

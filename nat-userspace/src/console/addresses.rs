@@ -4,7 +4,6 @@ use maud::{Markup, html};
 
 use super::frame::{Section, Viewer, frame};
 use super::instances;
-use super::listing;
 use super::pager::{EFFORT, HITS, Page, pager};
 use super::parts::{charge_type, copyable, deed, dot, empty, fence_mark, number, plot};
 use super::request::{Fields, link};
@@ -70,7 +69,7 @@ impl View {
         let from = self.from;
         match (self.kind, &self.search) {
             (Kind::Eips, None) => {
-                let all = listing::eips(ledger, account, from).map(|eip| rows::eip(ledger, eip));
+                let all = ledger.eips_from(account, from).map(|eip| rows::eip(ledger, eip));
                 Listed::Eips(Page::of_a_list(all, from, ledger.eips_of_account(account) as usize))
             }
             (Kind::Eips, Some(text)) => {
@@ -79,8 +78,8 @@ impl View {
                 Listed::Eips(Page::hits(hits.collect(), found.cut_short))
             }
             (Kind::Ordinary, None) => {
-                let all = listing::ordinary(ledger, account, from).map(|instance| rows::instance(ledger, instance));
-                Listed::Ordinary(Page::of_a_list(all, from, listing::ordinary_count(ledger, account)))
+                let all = ledger.with_ordinary_from(account, from).map(|instance| rows::instance(ledger, instance));
+                Listed::Ordinary(Page::of_a_list(all, from, ledger.ordinary_count(account)))
             }
             (Kind::Ordinary, Some(text)) => {
                 let found = ledger.search_instances(account, text, HITS, EFFORT);

@@ -9,7 +9,6 @@ mod perform;
 use crate::address::{AccountId, ChargeType, EipId, InstanceId, OnUnbind, PackageId};
 use crate::gateway::{GatewayError, Operations};
 
-use super::listing;
 use super::request::Fields;
 use super::rows::{self, BoundTo, EipRow, InstanceRow};
 
@@ -81,24 +80,24 @@ pub(super) fn subject(
 ) -> Result<Subject, GatewayError> {
     let ledger = operations.ledger();
     if deed == Deed::Allocate {
-        let packages = listing::packages(ledger, account).take(PACKAGES);
+        let packages = ledger.packages_from(account, 0).take(PACKAGES);
         return Ok(Subject::New(packages.map(|package| (package.id.clone(), package.name.clone())).collect()));
     }
     let about_eip = match deed {
-        Deed::Unbind | Deed::Release | Deed::Rename => true,
+        Deed::Unbind | Deed::Release => true,
         Deed::Convert => false,
         _ => fields.get("of").map_or(fields.get("eip").is_some(), |of| of == "eip"),
     };
     if !about_eip {
         let instance = ledger.find_instance(account, fields.get("instance").unwrap_or_default(), None)?;
         let row = rows::instance(ledger, instance);
-        let unbound = listing::bound_count(ledger, account, false);
+        let unbound = ledger.bound_count(account, false);
         let offer = |eip: &crate::address::Eip| Offer {
             id: eip.id.clone(),
             address: eip.address,
             name: eip.terms.name.clone(),
         };
-        let offers = listing::bound(ledger, account, false, 0).take(OFFERED).map(offer);
+        let offers = ledger.bound_from(account, false, 0).take(OFFERED).map(offer);
         return Ok(Subject::Instance(row, (unbound <= OFFERED).then(|| offers.collect())));
     }
     let eip = ledger.find_eip(account, fields.get("eip").unwrap_or_default())?;

@@ -13,7 +13,7 @@ use super::parts::{self, charge_type, copyable, fence_mark, moment};
 use super::request::link;
 use super::rows::{EipRow, InstanceRow, PublicKind};
 use super::words::Word;
-use crate::address::{Billing, Event};
+use crate::address::{Billing, Event, InstanceDetail};
 
 pub(super) use self::health::Health;
 pub(super) use self::log::MOST as LATEST;
@@ -71,7 +71,13 @@ pub(super) enum Beside {
     Events(Option<Vec<Event>>),
 }
 
-pub(super) fn instance_page(viewer: &Viewer, row: &InstanceRow, tab: Tab, beside: &Beside) -> Markup {
+pub(super) fn instance_page(
+    viewer: &Viewer,
+    row: &InstanceRow,
+    detail: &InstanceDetail,
+    tab: Tab,
+    beside: &Beside,
+) -> Markup {
     let place = format!("{}/{}", instances::PATH, row.id);
     let public = row.public.as_ref().map(|public| public.address);
     let content = html! {
@@ -84,11 +90,11 @@ pub(super) fn instance_page(viewer: &Viewer, row: &InstanceRow, tab: Tab, beside
         (tabs(viewer, &place, &Tab::OF_AN_INSTANCE, tab))
         section.panel aria-label=(viewer.say(tab.word())) {
             @match (tab, beside) {
-                (Tab::Security, _) => (health::security(viewer)),
+                (Tab::Security, _) => (health::security(viewer, &detail.security_groups)),
                 (_, Beside::Counting(counting)) => (monitor::monitor(viewer, public, *counting)),
                 (_, Beside::Health(health)) => (health::health(viewer, row, health)),
                 (_, Beside::Events(events)) => (log::log(viewer, events.as_deref())),
-                _ => (instance_parameters(viewer, row)),
+                _ => { (instance_parameters(viewer, row)) (remembered(viewer, detail)) }
             }
         }
     };
@@ -179,6 +185,29 @@ fn instance_parameters(viewer: &Viewer, row: &InstanceRow) -> Markup {
             (Word::Created, html! { (moment(row.created)) " UTC" }),
         ],
     )
+}
+
+/// What its owner has said of it by way of the API, where anything was said.
+fn remembered(viewer: &Viewer, detail: &InstanceDetail) -> Markup {
+    let tags: Vec<String> = detail.tags.iter().map(|(key, value)| format!("{key}={value}")).collect();
+    let operation = detail.operation.as_ref().map(|it| format!("{} ({})", it.name, it.request));
+    let said: [(Word, Option<String>); 7] = [
+        (Word::Zone, detail.zone.clone()),
+        (Word::InstanceType, detail.instance_type.clone()),
+        (Word::Image, detail.image.clone()),
+        (Word::Subnet, detail.subnet.clone()),
+        (Word::HostName, detail.host_name.clone()),
+        (Word::Tags, (!tags.is_empty()).then(|| tags.join(", "))),
+        (Word::LatestOperation, operation),
+    ];
+    let said: Vec<(Word, Markup)> =
+        said.into_iter().filter_map(|(word, text)| Some((word, html! { (text?) }))).collect();
+    html! {
+        @if !said.is_empty() {
+            h2 { (viewer.say(Word::Remembered)) }
+            (list(viewer, &said))
+        }
+    }
 }
 
 fn eip_parameters(viewer: &Viewer, row: &EipRow) -> Markup {

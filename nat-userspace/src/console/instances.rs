@@ -3,7 +3,6 @@
 use maud::{Markup, html};
 
 use super::frame::{Section, Viewer, frame};
-use super::listing;
 use super::pager::{EFFORT, HITS, Page, pager};
 use super::parts::{self, both_addresses, charge_type, deed, empty, number};
 use super::request::Fields;
@@ -82,21 +81,21 @@ impl View {
         let from = self.from;
         match self.show {
             Show::All => {
-                let all = listing::instances(ledger, account, from).map(row);
-                Page::of_a_list(all, from, listing::instance_count(ledger, account))
+                let all = ledger.instances_from(account, from).map(row);
+                Page::of_a_list(all, from, ledger.instance_count(account))
             }
             Show::WithOrdinary => {
-                let with = listing::ordinary(ledger, account, from).map(row);
-                Page::of_a_list(with, from, listing::ordinary_count(ledger, account))
+                let with = ledger.with_ordinary_from(account, from).map(row);
+                Page::of_a_list(with, from, ledger.ordinary_count(account))
             }
             Show::WithEip => {
-                let bound = listing::bound(ledger, account, true, from);
+                let bound = ledger.bound_from(account, true, from);
                 let served = bound.filter_map(|eip| ledger.instance(eip.bound_to.as_ref()?)).map(row);
-                Page::of_a_list(served, from, listing::bound_count(ledger, account, true))
+                Page::of_a_list(served, from, ledger.bound_count(account, true))
             }
             Show::Without => {
                 let without = |instance| Some(row(instance)).filter(|row| row.public.is_none());
-                Page::chosen(listing::instances(ledger, account, from), from, without)
+                Page::chosen(ledger.instances_from(account, from), from, without)
             }
         }
     }
@@ -227,6 +226,7 @@ pub(super) fn actions(viewer: &Viewer, row: &InstanceRow) -> Markup {
                     (deed(language, "bandwidth", &[instance, back], Word::AdjustBandwidth, "deed"))
                 }
             }
+            (deed(language, "rename", &[instance, back], Word::Rename, "deed"))
         }
     }
 }

@@ -7,7 +7,6 @@ use serde_json::{Map, Value, json};
 use tokio::task::spawn_blocking;
 use tracing::debug;
 
-use super::listing;
 use super::pager::EFFORT;
 use super::request::Asked;
 use super::response::{self, Answer};
@@ -70,9 +69,7 @@ pub(super) async fn choices(console: &Console, asked: &Asked, known: &Known) -> 
         .ask(move |operations| {
             let ledger = operations.ledger();
             let ids = match text.as_str() {
-                "" => {
-                    listing::instances(ledger, &account, 0).take(CHOICES).map(|instance| instance.id.clone()).collect()
-                }
+                "" => ledger.instances_from(&account, 0).take(CHOICES).map(|instance| instance.id.clone()).collect(),
                 text => ledger.search_instances(&account, text, CHOICES, EFFORT).items,
             };
             let row = |instance| rows::instance(ledger, instance);

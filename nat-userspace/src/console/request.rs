@@ -97,7 +97,7 @@ pub(super) fn is_own_host(host: &str, names: &[String]) -> bool {
 pub(super) struct Fields(Vec<(String, String)>);
 
 impl Fields {
-    fn read(text: &[u8]) -> Fields {
+    pub(super) fn read(text: &[u8]) -> Fields {
         let pairs = form_urlencoded::parse(text).take(FIELDS);
         Fields(pairs.map(|(name, value)| (name.into_owned(), value.into_owned())).collect())
     }

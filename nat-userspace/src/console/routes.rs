@@ -13,7 +13,6 @@ use super::deeds::{self, Complaint, Deed};
 use super::detail::{self, Beside, Health, LATEST, Tab};
 use super::frame::{ICON, SCRIPT, STYLE, Viewer, sentence};
 use super::instances;
-use super::listing;
 use super::live;
 use super::login;
 use super::request::{Asked, Fields, local};
@@ -131,7 +130,7 @@ async fn get(console: &Console, asked: &Asked, language: Language, known: &Known
             let (page, count) = console
                 .ask(move |operations| {
                     let ledger = operations.ledger();
-                    (wanted.look(ledger, &account), listing::instance_count(ledger, &account))
+                    (wanted.look(ledger, &account), ledger.instance_count(&account))
                 })
                 .await?;
             Ok(response::page(StatusCode::OK, instances::page(&viewer(), &view, &page, count)))
@@ -170,10 +169,11 @@ async fn instance(
             let ledger = operations.ledger();
             let id: InstanceId = wanted.parse().ok()?;
             let instance = ledger.instance(&id).filter(|instance| instance.account == owner)?;
-            Some((rows::instance(ledger, instance), operations.vitals(), operations.past()))
+            let (row, detail) = (rows::instance(ledger, instance), instance.detail());
+            Some((row, detail, operations.vitals(), operations.past()))
         })
         .await?;
-    let Some((row, vitals, past)) = found else {
+    let Some((row, detail, vitals, past)) = found else {
         return Ok(not_found(&viewer, &viewer.language.tell(Word::NoSuchInstance, &[&id]), instances::PATH));
     };
     let tab = Tab::of_an_instance(asked.query.get("tab"));
@@ -192,7 +192,7 @@ async fn instance(
         }
         Tab::Parameters | Tab::Security => Beside::Nothing,
     };
-    Ok(response::page(StatusCode::OK, detail::instance_page(&viewer, &row, tab, &beside)))
+    Ok(response::page(StatusCode::OK, detail::instance_page(&viewer, &row, &detail, tab, &beside)))
 }
 
 async fn eip(console: &Console, asked: &Asked, known: &Known, viewer: Viewer, id: &str) -> Result<Answer, Unanswered> {

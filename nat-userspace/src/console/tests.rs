@@ -2,6 +2,7 @@
 
 mod deeds;
 mod entry;
+mod scale;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::Path;

@@ -6,7 +6,10 @@ mod life;
 mod pictures;
 mod sight;
 
+use std::fs;
 use std::net::Ipv4Addr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::sync::{Mutex, MutexGuard};
 
 use lab::browser::Browser;
@@ -35,11 +38,31 @@ struct Scene {
 }
 
 fn scene() -> Scene {
+    scene_with("")
+}
+
+/// One with more in its configuration, where `{directory}` is the lab's.
+fn scene_with(more: &str) -> Scene {
     let turn = locked(&ONE);
     let lab = Lab::new().unwrap();
-    lab.daemon.start(edges::settings(&lab.directory, &[WRITER, READER, STRANGER]).unwrap()).unwrap();
+    let settings = edges::settings(&lab.directory, &[WRITER, READER, STRANGER]).unwrap();
+    let config = lab.directory.join("eipgate.toml");
+    let text = fs::read_to_string(&config).unwrap() + more;
+    fs::write(&config, text.replace("{directory}", &lab.directory.display().to_string())).unwrap();
+    if more.contains("tls_key") {
+        make_certificate(&lab.directory);
+    }
+    lab.daemon.start(settings).unwrap();
     let browser = Browser::start(&lab.gateway, &lab.directory).unwrap();
     Scene { browser, lab, _turn: turn }
+}
+
+fn make_certificate(directory: &Path) {
+    let made = rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+    fs::write(directory.join("tls.crt"), made.cert.pem()).unwrap();
+    let key = directory.join("tls.key");
+    fs::write(&key, made.signing_key.serialize_pem()).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
 }
 
 impl Scene {

@@ -131,7 +131,8 @@ fn form(filled: &Filled<'_>, deed: Deed, subject: &Subject) -> Form {
             Form { dangerous: true, ..of(Word::ReleaseEip, Word::Release, body) }
         }
         (Deed::Convert, Subject::Instance(row, _)) => of(Word::Convert, Word::Convert, convert(filled, row)),
-        (Deed::Rename, Subject::Eip(eip, _)) => of(Word::Rename, Word::Save, rename(filled, eip)),
+        (Deed::Rename, Subject::Eip(eip, _)) => of(Word::Rename, Word::Save, rename_eip(filled, eip)),
+        (Deed::Rename, Subject::Instance(row, _)) => of(Word::Rename, Word::Save, rename_instance(filled, row)),
         (_, Subject::Eip(eip, _)) => of(Word::AdjustBandwidth, Word::Save, eip_bandwidth(filled, eip)),
         (_, Subject::Instance(row, _)) => of(Word::AdjustBandwidth, Word::Save, instance_bandwidth(filled, row)),
         (_, Subject::New(packages)) => of(Word::Allocate, Word::Allocate, allocate(filled, packages)),
@@ -259,9 +260,19 @@ fn convert(filled: &Filled<'_>, row: &InstanceRow) -> Markup {
     }
 }
 
-fn rename(filled: &Filled<'_>, eip: &EipRow) -> Markup {
+fn rename_instance(filled: &Filled<'_>, row: &InstanceRow) -> Markup {
+    html! {
+        p { strong { (row.called()) } " " span.mono { (row.private) } }
+        input type="hidden" name="of" value="instance";
+        input type="hidden" name="instance" value=(row.id);
+        (name(filled, filled.fields.get("name").or(row.name.as_deref()), true))
+    }
+}
+
+fn rename_eip(filled: &Filled<'_>, eip: &EipRow) -> Markup {
     html! {
         p { strong.mono { (eip.address) } " (" (eip.id) ")" }
+        input type="hidden" name="of" value="eip";
         input type="hidden" name="eip" value=(eip.id);
         (name(filled, filled.fields.get("name").or(eip.name.as_deref()), true))
     }

@@ -7,8 +7,8 @@ use super::super::request::Fields;
 use super::super::words::{Language, Word};
 use super::{Deed, called};
 use crate::address::{
-    AccountId, Change, ChargeType, ClientToken, Command, EipChanges, EipId, Fact, Instance, InstanceId, Made, NewEip,
-    PackageId, Reallocate,
+    AccountId, Change, ChargeType, ClientToken, Command, EipChanges, EipId, Fact, Instance, InstanceChanges,
+    InstanceId, Made, NewEip, PackageId, Reallocate,
 };
 use crate::gateway::{GatewayError, Operations};
 
@@ -198,6 +198,13 @@ fn change_bandwidth(operations: &mut dyn Operations, account: &AccountId, form: 
 }
 
 fn rename(operations: &mut dyn Operations, account: &AccountId, form: &Fields) -> Result<Done, Trouble> {
+    if form.get("of") == Some("instance") {
+        let instance = instance(operations, account, required(form, "instance")?)?.id.clone();
+        let name = required(form, "name")?.to_owned();
+        let changes = InstanceChanges { name: Some(name.clone()), ..InstanceChanges::default() };
+        operations.perform(Command::AlterInstance { account: account.clone(), instance, changes })?;
+        return Ok(Done::new(Word::Saved, &[&name]));
+    }
     let (eip, address) = eip(operations, account, required(form, "eip")?)?;
     let changes = EipChanges { name: Some(required(form, "name")?.to_owned()), ..EipChanges::default() };
     operations.perform(Command::ModifyEip { account: account.clone(), eip, changes })?;

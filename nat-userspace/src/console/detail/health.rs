@@ -64,11 +64,12 @@ pub(super) fn health(viewer: &Viewer, row: &InstanceRow, health: &Health) -> Mar
     }
 }
 
-/// What stands in the place of security groups.
-pub(super) fn security(viewer: &Viewer) -> Markup {
+/// What stands in the place of security groups. `named` are those that its owner has named for it all the same.
+pub(super) fn security(viewer: &Viewer, named: &[String]) -> Markup {
     let always = [Word::SecuritySpoofed, Word::SecurityMartian, Word::SecurityUnbound, Word::SecurityPrivate];
     html! {
         p { (viewer.say(Word::SecurityExplained)) }
+        @if !named.is_empty() { p { (viewer.language.tell(Word::SecurityNamed, &[&named.join(", ")])) } }
         h2 { (viewer.say(Word::SecurityAlways)) }
         ul { @for one in always { li { (viewer.say(one)) } } }
     }

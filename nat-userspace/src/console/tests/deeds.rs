@@ -86,6 +86,11 @@ async fn an_address_lives_its_life() {
         assert_eq!(said, "8.8.8.2 is saved.");
         let said = client.done("rename", "eip=eip-one", &[("eip", "eip-one"), ("name", "front")]).await;
         assert_eq!(said, "8.8.8.2 is saved.");
+        let said = client
+            .done("rename", "instance=ins-web", &[("of", "instance"), ("instance", "ins-web"), ("name", "shop")])
+            .await;
+        assert_eq!(said, "shop is saved.");
+        assert!(client.get("/instances?q=sho").await.body.contains("data-instance=\"ins-web\""));
         let page = client.get("/addresses/eip-one").await.body;
         for now in ["9 Mbit/s", "By bandwidth, hourly", "front", "Not bound"] {
             assert!(page.contains(now), "{now}: {page}");

@@ -50,7 +50,7 @@ words! {
     // What lists share.
     Search: "Search", "搜索";
     SearchInstances: "Search by ID, name, public or private IP", "按 ID、名称、公网 IP 或内网 IP 搜索";
-    SearchAddresses: "Search by ID, address or bound instance", "按 ID、IP 地址或绑定的实例搜索";
+    SearchAddresses: "Search by ID, name, address or bound instance", "按 ID、名称、IP 地址或绑定的实例搜索";
     SearchHint: "A beginning is enough, such as 203.0.113.", "输入开头部分即可，例如 203.0.113.";
     Show: "Show", "显示";
     ShowAll: "All", "全部";
@@ -142,6 +142,14 @@ words! {
     Prepaid: "Prepaid until {0}", "包年包月，到期时间 {0}";
     Created: "Created", "创建时间";
     Since: "In this state since", "当前状态开始时间";
+    Remembered: "As told by way of the API", "通过 API 设置的信息";
+    Zone: "Zone", "可用区";
+    InstanceType: "Instance type", "实例规格";
+    Image: "Image", "镜像";
+    Subnet: "Subnet", "子网";
+    HostName: "Host name", "主机名";
+    Tags: "Tags", "标签";
+    LatestOperation: "Latest operation (request)", "最近操作（请求 ID）";
     NotFound: "Not found", "未找到";
     NoSuchPage: "There is no such page.", "没有这个页面。";
     NoSuchInstance: "Your account has no instance {0}.", "您的账号下没有实例 {0}。";
@@ -178,6 +186,7 @@ words! {
 
     // Security group.
     SecurityExplained: "This gateway has no security groups. It translates every protocol and port one-to-one between the public and the private address and filters nothing by port; filter in the VPC or on the instance.", "本网关没有安全组。网关在公网地址与内网地址之间对所有协议和端口做一对一转换，不按端口过滤；请在 VPC 或实例上设置过滤规则。";
+    SecurityNamed: "Named for it by way of the API, recorded and without effect here: {0}", "通过 API 指定的安全组（仅记录，在此不生效）：{0}";
     SecurityAlways: "What it always drops", "始终丢弃的流量";
     SecuritySpoofed: "Packets from the instance with another source than its own address", "源地址不是实例自身地址的出方向数据包";
     SecurityMartian: "Packets from the Internet with a private, loopback, multicast or pool source", "来自互联网、源地址为私有、环回、组播或地址池的数据包";

@@ -3,7 +3,7 @@
 use lab::lab::A;
 use lab::lab::edges::{self, Credential};
 
-use super::{HOME, READER, STRANGER, Scene, WRITER, scene};
+use super::{HOME, READER, STRANGER, Scene, WRITER, scene, scene_with};
 
 #[test]
 fn only_the_right_key_opens_and_the_way_out_is_for_good() {
@@ -150,5 +150,21 @@ fn a_session_ends_with_its_credential() {
     scene.browser.wait("the end of the session", over).unwrap();
     scene.open("/instances");
     assert!(scene.text("main").contains("Your session has ended. Log in again."));
+    scene.finish();
+}
+
+#[test]
+fn by_tls_the_cookie_stays_with_it() {
+    let scene = scene_with("tls_certificate = \"{directory}/tls.crt\"\ntls_key = \"{directory}/tls.key\"\n");
+    scene.lab.instance("web", A).unwrap();
+    scene.browser.open("https://127.0.0.1:8080/").unwrap();
+    scene.log_in(WRITER);
+    assert_eq!(scene.browser.place().unwrap(), "https://127.0.0.1:8080/instances");
+    let cookies = scene.browser.cookies().unwrap();
+    let [cookie] = &cookies[..] else { panic!("{cookies:?}") };
+    assert_eq!(cookie["name"], "__Host-eipgate");
+    let kept = (&cookie["secure"], &cookie["httpOnly"], &cookie["sameSite"], &cookie["session"]);
+    assert_eq!(kept, (&true.into(), &true.into(), &"Strict".into(), &true.into()), "{cookie}");
+    scene.browser.wait("figures", "document.querySelector('.plot .in').points.length > 0").unwrap();
     scene.finish();
 }

@@ -1,4 +1,5 @@
-//! Every page at two widths, kept as pictures in `target/console` for people to look at.
+//! Every page at two widths, kept as pictures in `target/console` for people to look at. Chinese wants a font that has it,
+//! such as Debian's fonts-wqy-zenhei.
 
 use std::fs;
 use std::path::{Path, PathBuf};
