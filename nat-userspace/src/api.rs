@@ -4,6 +4,10 @@ pub mod actions;
 pub mod call;
 mod envelope;
 pub mod error;
+mod flatten;
+mod rates;
+mod request;
 mod serve;
+mod signature;
 
 pub use self::serve::Listener;

@@ -1,19 +1,26 @@
-//! The listener of the API, and the way of a request through it.
+//! The listener of the API, and the way of a request through it: who sent it, what it asks, whether that may be.
 
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Instant;
 
 use anyhow::Result;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
+use serde_json::{Map, Value};
 use tokio::sync::watch;
-use tracing::info;
+use tracing::{debug, info};
 use uuid::Uuid;
 
+use super::actions::{self, ACTIONS, Action, Effect};
+use super::call::Call;
 use super::envelope::envelope;
 use super::error::ApiError;
+use super::rates::Rates;
+use super::request::Received;
+use super::signature::{Judge, wall_clock};
 use crate::config::Config;
-use crate::credentials::Credentials;
+use crate::credentials::{Access, Credentials};
 use crate::follow::Followed;
 use crate::gateway::Handle;
 use crate::http::{self, Body, Limits, Peer, Server, Service, Tls, Unread};
@@ -45,21 +52,24 @@ impl Listener {
     ) -> Server {
         let scheme = if tls.is_some() { "https" } else { "http" };
         info!("the API is at {scheme}://{}", self.0.address());
-        let door = Door { _credentials: credentials, _handle: handle, _configuration: configuration };
+        let door = Door { credentials, handle, configuration, rates: Rates::default() };
         self.0.serve(Limits::default(), tls, door)
     }
 }
 
 /// Where requests come in.
-struct Door {
-    _credentials: Followed<Credentials>,
-    _handle: Handle,
-    _configuration: watch::Receiver<Arc<Config>>,
+pub(super) struct Door {
+    pub(super) credentials: Followed<Credentials>,
+    pub(super) handle: Handle,
+    pub(super) configuration: watch::Receiver<Arc<Config>>,
+    pub(super) rates: Rates,
 }
 
 impl Service for Door {
-    async fn answer(&self, _request: Request<Bytes>, _peer: Peer) -> Response<Body> {
-        refuse(ApiError::new("InvalidAction", "there are no actions yet"))
+    async fn answer(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
+        let request_id = Uuid::new_v4().to_string();
+        let outcome = self.perform(&request, peer, &request_id).await;
+        envelope(outcome, &request_id)
     }
 
     fn refuse(&self, unread: Unread) -> Response<Body> {
@@ -74,6 +84,87 @@ impl Service for Door {
     fn panicked(&self) -> Response<Body> {
         refuse(ApiError::new("InternalError", "the request could not be answered because of a defect in the gateway"))
     }
+}
+
+impl Door {
+    async fn perform(
+        &self,
+        request: &Request<Bytes>,
+        peer: Peer,
+        request_id: &str,
+    ) -> Result<Map<String, Value>, ApiError> {
+        let config = Arc::clone(&self.configuration.borrow());
+        let address = peer.address;
+        let (secret_id, call) = self.identify(request, &config, request_id).inspect_err(|error| {
+            debug!(%address, request_id, code = %error.code, "a request to the API was refused: {}", error.message);
+        })?;
+        let (account, name) = (call.account.clone(), call.action.clone());
+        let action = self.judge(&call, &config, Instant::now());
+        let changes = matches!(action, Ok(Action { effect: Effect::Write, .. }));
+        let outcome = match action {
+            Ok(_) => actions::dispatch(call, &self.handle, &config).await,
+            Err(error) => Err(error),
+        };
+        match &outcome {
+            Err(error) => {
+                let ApiError { code, message } = error;
+                info!(%address, %account, secret_id, request_id, %code, "{name:?} failed: {message}");
+            }
+            Ok(_) if changes => info!(%address, %account, secret_id, request_id, "{name}"),
+            Ok(_) => debug!(%address, %account, secret_id, request_id, "{name}"),
+        }
+        outcome
+    }
+
+    /// The call in the request, and the id of the credential that signed it.
+    fn identify(
+        &self,
+        request: &Request<Bytes>,
+        config: &Config,
+        request_id: &str,
+    ) -> Result<(String, Call), ApiError> {
+        let received = Received::new(request)?;
+        let credentials = self.credentials.latest();
+        let judge = Judge { credentials: &credentials, now: wall_clock(), weak: config.api_weak_signatures };
+        let signed = judge.identify(&received)?;
+        Ok((signed.credential.secret_id.clone(), received.call(&signed, request_id)?))
+    }
+
+    /// The action that the call names, if this sender may have it done now.
+    fn judge(&self, call: &Call, config: &Config, now: Instant) -> Result<&'static Action, ApiError> {
+        let action = ACTIONS.iter().find(|action| action.name == call.action);
+        let action = action
+            .ok_or_else(|| ApiError::new("InvalidAction", format!("there is no action {:?} here", call.action)))?;
+        admit(action, call, config)?;
+        let per_second = match action.effect {
+            Effect::Write => config.api_changes_per_second,
+            Effect::Read => config.api_reads_per_second,
+        };
+        if self.rates.admit(&call.account, action.name, per_second, now) {
+            return Ok(action);
+        }
+        let message =
+            format!("account {} may call {} {per_second} times a second; try again", call.account, action.name);
+        Err(ApiError::new("RequestLimitExceeded", message))
+    }
+}
+
+/// Whether the call could be made at all.
+pub(super) fn admit(action: &Action, call: &Call, config: &Config) -> Result<(), ApiError> {
+    if !action.versions.contains(&call.version.as_str()) {
+        let known = action.versions.join(", ");
+        let message = format!("{} has no version {:?}; there is {known}", action.name, call.version);
+        return Err(ApiError::new("NoSuchVersion", message));
+    }
+    if let Some(region) = call.region.as_ref().filter(|region| **region != config.region) {
+        let message = format!("there is no region {region:?} here; this is {}", config.region);
+        return Err(ApiError::new("UnsupportedRegion", message));
+    }
+    if action.effect == Effect::Write && call.access == Access::ReadOnly {
+        let message = format!("this SecretId may only look, and {} changes something", action.name);
+        return Err(ApiError::new("AuthFailure.UnauthorizedOperation", message));
+    }
+    Ok(())
 }
 
 fn refuse(error: ApiError) -> Response<Body> {
