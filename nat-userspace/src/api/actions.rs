@@ -1,14 +1,29 @@
-//! What each action does.
+//! What each action does. Adding one is a line of the table and a function.
+
+mod addresses;
+mod asked;
+mod eips;
+mod instances;
+mod packages;
+mod page;
+mod params;
+mod places;
+mod power;
+mod run;
+#[cfg(test)]
+mod tests;
 
 use serde_json::{Map, Value};
 
+use self::asked::{Answer, Asked};
+use self::params::Params;
 use super::call::Call;
 use super::error::ApiError;
 use crate::config::Config;
-use crate::gateway::Handle;
+use crate::gateway::{Handle, Operations};
 
 /// An action of the API.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug)]
 pub struct Action {
     /// Its name, like `DescribeAddresses`.
     pub name: &'static str,
@@ -16,6 +31,9 @@ pub struct Action {
     pub versions: &'static [&'static str],
     /// Whether it changes anything.
     pub effect: Effect,
+    /// How much of it there is.
+    pub extent: Extent,
+    run: fn(&mut Asked<'_>) -> Answer,
 }
 
 /// Whether an action changes anything.
@@ -27,11 +45,113 @@ pub enum Effect {
     Write,
 }
 
-/// Every action there is.
-pub const ACTIONS: &[Action] = &[];
+/// How much of an action there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Extent {
+    /// All that concerns a gateway of public addresses.
+    Done,
+    /// As much as clients need to go on.
+    Thin,
+}
+
+const COMPUTE: &[&str] = &["2017-03-12"];
+const TAGS: &[&str] = &["2018-08-13"];
+
+/// The region and the zone that the gateway says it is in.
+#[derive(Clone, Debug)]
+struct Site {
+    region: String,
+    zone: String,
+}
+
+macro_rules! actions {
+    ($($name:literal: $effect:ident $extent:ident $versions:ident $run:path,)*) => {
+        /// Every action there is.
+        pub const ACTIONS: &[Action] = &[$(Action {
+            name: $name,
+            versions: $versions,
+            effect: Effect::$effect,
+            extent: Extent::$extent,
+            run: $run,
+        },)*];
+    };
+}
+
+actions! {
+    "RunInstances": Write Done COMPUTE run::run,
+    "DescribeInstances": Read Done COMPUTE instances::describe,
+    "DescribeInstancesStatus": Read Done COMPUTE instances::statuses,
+    "TerminateInstances": Write Done COMPUTE power::terminate,
+    "StartInstances": Write Done COMPUTE power::start,
+    "StopInstances": Write Done COMPUTE power::stop,
+    "RebootInstances": Write Done COMPUTE power::reboot,
+    "ModifyInstancesAttribute": Write Done COMPUTE power::modify,
+    "ResetInstancesInternetMaxBandwidth": Write Done COMPUTE power::reset_bandwidth,
+    "AllocateAddresses": Write Done COMPUTE eips::allocate,
+    "AssociateAddress": Write Done COMPUTE eips::associate,
+    "DisassociateAddress": Write Done COMPUTE eips::disassociate,
+    "ReleaseAddresses": Write Done COMPUTE eips::release,
+    "DescribeAddresses": Read Done COMPUTE addresses::describe,
+    "DescribeAddressQuota": Read Done COMPUTE addresses::quota,
+    "DescribeAddressBandwidthRange": Read Done COMPUTE addresses::bandwidth_range,
+    "DescribeTaskResult": Read Done COMPUTE eips::task_result,
+    "TransformAddress": Write Done COMPUTE eips::transform,
+    "ReturnNormalAddresses": Write Done COMPUTE eips::return_ordinary,
+    "AdjustPublicAddress": Write Thin COMPUTE eips::adjust,
+    "ModifyAddressAttribute": Write Done COMPUTE eips::rename,
+    "ModifyAddressesBandwidth": Write Done COMPUTE eips::set_bandwidth,
+    "ModifyAddressInternetChargeType": Write Done COMPUTE eips::set_charge,
+    "CreateBandwidthPackage": Write Done COMPUTE packages::create,
+    "DeleteBandwidthPackage": Write Done COMPUTE packages::delete,
+    "DescribeBandwidthPackages": Read Done COMPUTE packages::describe,
+    "ModifyBandwidthPackageAttribute": Write Done COMPUTE packages::rename,
+    "ModifyBandwidthPackageBandwidth": Write Done COMPUTE packages::set_bandwidth,
+    "AddBandwidthPackageResources": Write Done COMPUTE packages::add,
+    "RemoveBandwidthPackageResources": Write Done COMPUTE packages::remove,
+    "DescribeBandwidthPackageResources": Read Done COMPUTE packages::resources,
+    "DescribeBandwidthPackageQuota": Read Done COMPUTE packages::quota,
+    "DescribeBandwidthPackageBillUsage": Read Thin COMPUTE packages::bill,
+    "DescribeRegions": Read Thin COMPUTE places::regions,
+    "DescribeZones": Read Thin COMPUTE places::zones,
+    "DescribeNetworkAccountType": Read Thin COMPUTE places::account_type,
+    "DescribeInternetChargeTypeConfigs": Read Done COMPUTE places::charge_types,
+    "DescribeInstancesAttributes": Read Thin COMPUTE instances::attributes,
+    "DescribeImages": Read Thin COMPUTE places::images,
+    "DescribeDisks": Read Thin COMPUTE places::disks,
+    "DescribeUsedIpAddress": Read Thin COMPUTE power::used_addresses,
+    "DescribeResourceTagsByResourceIds": Read Thin TAGS places::tags_of,
+}
 
 /// Does what a call asks and answers with the fields of its response. The sender's right to it, its version and its rate
 /// have been judged.
-pub async fn dispatch(call: Call, _handle: &Handle, _config: &Config) -> Result<Map<String, Value>, ApiError> {
-    Err(ApiError::new("InvalidAction", format!("there is no action {} here", call.action)))
+pub async fn dispatch(call: Call, handle: &Handle, config: &Config) -> Result<Map<String, Value>, ApiError> {
+    let action = ACTIONS.iter().find(|action| action.name == call.action);
+    let unknown = || ApiError::new("InvalidAction", format!("there is no action {} here", call.action));
+    let Action { run, effect, .. } = *action.ok_or_else(unknown)?;
+    let site = Site { region: config.region.clone(), zone: config.zone.clone() };
+    let work = move |gateway: &mut dyn Operations| {
+        let params = Params::new(&call.params);
+        run(&mut Asked { call: &call, params, gateway, site: &site })
+    };
+    match effect {
+        Effect::Read => handle.ask(work).await?,
+        Effect::Write => handle.change(work).await?,
+    }
+}
+
+/// The table of what there is, as the README shows it.
+pub fn capabilities() -> String {
+    let row = |action: &Action| {
+        let extent = match action.extent {
+            Extent::Done => "done",
+            Extent::Thin => "thin",
+        };
+        let effect = match action.effect {
+            Effect::Read => "reads",
+            Effect::Write => "changes",
+        };
+        format!("| `{}` | {} | {effect} | {extent} |\n", action.name, action.versions.join(", "))
+    };
+    let rows: String = ACTIONS.iter().map(row).collect();
+    format!("| action | version | | extent |\n|---|---|---|---|\n{rows}")
 }

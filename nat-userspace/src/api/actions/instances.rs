@@ -1,0 +1,250 @@
+//! Instances told of: DescribeInstances, DescribeInstancesStatus, DescribeInstancesAttributes.
+
+use std::net::Ipv4Addr;
+
+use serde_json::{Value, json};
+
+use super::super::error::ApiError;
+use super::Site;
+use super::asked::{Answer, Asked, fields, instance_id, iso};
+use super::page::{Dialect, Filters, Page};
+use crate::address::{Billing, Instance, InstanceId, InstanceState, Ledger, StopMode, Tags, Time};
+
+const DIALECT: Dialect = Dialect {
+    names: &[
+        "zone",
+        "project-id",
+        "vpc-id",
+        "subnet-id",
+        "instance-id",
+        "uuid",
+        "security-group-id",
+        "instance-name",
+        "instance-charge-type",
+        "instance-state",
+        "private-ip-address",
+        "public-ip-address",
+        "ipv6-address",
+        "creation-start-time",
+        "creation-end-time",
+        "host-id",
+        "dedicated-cluster-id",
+    ],
+    most_values: 5,
+    unknown: "InvalidFilter",
+    too_many: "InvalidFilterValue.LimitExceeded",
+};
+
+pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
+    let filters = Filters::of(asked.params, &DIALECT)?;
+    let page = Page::of(asked.params)?;
+    let ids = ids(asked)?;
+    if !ids.is_empty() && !filters.is_empty() {
+        return Err(ApiError::new("InvalidParameter", "give InstanceIds or Filters, not both"));
+    }
+    let (total, shown) = find(asked, &ids, &filters, page);
+    let rows: Vec<Value> = shown.into_iter().map(|instance| row(asked.ledger(), instance, asked.site)).collect();
+    Ok(fields(json!({ "TotalCount": total, "InstanceSet": rows })))
+}
+
+pub(super) fn statuses(asked: &mut Asked<'_>) -> Answer {
+    let (page, ids) = (Page::of(asked.params)?, ids(asked)?);
+    let (total, shown) = find(asked, &ids, &Filters::default(), page);
+    let row = |instance: &Instance| json!({ "InstanceId": instance.id.as_str(), "InstanceState": state(instance) });
+    let rows: Vec<Value> = shown.into_iter().map(row).collect();
+    Ok(fields(json!({ "TotalCount": total, "InstanceStatusSet": rows })))
+}
+
+/// Of the attributes there is only the user data, which is all that clients ask for.
+pub(super) fn attributes(asked: &mut Asked<'_>) -> Answer {
+    let wanted = asked.params.needed_texts("Attributes")?;
+    let rows = asked.instances("InstanceIds")?.into_iter().map(|id| {
+        let detail = asked.ledger().instance(&id).map(Instance::detail).unwrap_or_default();
+        let user_data = detail.user_data.filter(|_| wanted.iter().any(|name| name == "UserData")).unwrap_or_default();
+        json!({ "InstanceId": id.as_str(), "Attributes": { "UserData": user_data } })
+    });
+    Ok(fields(json!({ "InstanceSet": rows.collect::<Vec<_>>() })))
+}
+
+fn ids(asked: &Asked<'_>) -> Result<Vec<InstanceId>, ApiError> {
+    let texts = asked.params.texts("InstanceIds")?;
+    if texts.len() > 100 {
+        return Err(ApiError::new(
+            "InvalidParameterValue.LimitExceeded",
+            "InstanceIds must name at most 100 instances",
+        ));
+    }
+    texts.iter().map(|text| instance_id(text)).collect()
+}
+
+fn find<'a>(asked: &'a Asked<'_>, ids: &[InstanceId], filters: &Filters, page: Page) -> (usize, Vec<&'a Instance>) {
+    let (ledger, account) = (asked.ledger(), &asked.call.account);
+    if ids.is_empty() && filters.is_empty() {
+        let shown = ledger.instances_from(account, page.offset).take(page.limit).collect();
+        return (ledger.instance_count(account), shown);
+    }
+    let none = Tags::new();
+    let fits = |instance: &&Instance| {
+        let tags = instance.detail.as_ref().map_or(&none, |detail| &detail.tags);
+        instance.account == *account && filters.hold(tags, |name, value| has(ledger, instance, asked.site, name, value))
+    };
+    match likely(ledger, account, ids, filters) {
+        Some(mut likely) => {
+            likely.sort_by(|one, other| one.id.cmp(&other.id));
+            likely.dedup_by(|one, other| one.id == other.id);
+            page.cut(likely.into_iter().filter(fits))
+        }
+        None => page.cut(ledger.instances_from(account, 0).filter(fits)),
+    }
+}
+
+/// All that can fit and few that do not, where an index knows; else everything has to be looked at.
+fn likely<'a>(
+    ledger: &'a Ledger,
+    account: &crate::address::AccountId,
+    ids: &[InstanceId],
+    filters: &Filters,
+) -> Option<Vec<&'a Instance>> {
+    if !ids.is_empty() {
+        return Some(ids.iter().filter_map(|id| ledger.instance(id)).collect());
+    }
+    let addresses = |texts: &[String]| texts.iter().filter_map(|text| text.parse().ok()).collect::<Vec<Ipv4Addr>>();
+    if let Some(ids) = filters.values("instance-id") {
+        return Some(ids.iter().filter_map(|id| ledger.instance(&id.parse().ok()?)).collect());
+    }
+    if let Some(texts) = filters.values("public-ip-address") {
+        return Some(addresses(texts).into_iter().filter_map(|address| ledger.served_by(address)).collect());
+    }
+    if let Some(texts) = filters.values("private-ip-address") {
+        return Some(addresses(texts).into_iter().flat_map(|address| ledger.instances_at(address)).collect());
+    }
+    let names = filters.values("instance-name")?;
+    Some(names.iter().flat_map(|name| ledger.instances_named(account, name).collect::<Vec<_>>()).collect())
+}
+
+fn has(ledger: &Ledger, instance: &Instance, site: &Site, name: &str, value: &str) -> bool {
+    let detail = || instance.detail();
+    match name {
+        "instance-id" => instance.id.as_str() == value,
+        "instance-name" => instance.name.as_deref() == Some(value),
+        "private-ip-address" => instance.private.to_string() == value,
+        "public-ip-address" => {
+            ledger.association_of(&instance.id).is_some_and(|association| association.public.to_string() == value)
+        }
+        "vpc-id" => instance.vpc.as_str() == value,
+        "instance-state" => state(instance) == value,
+        "instance-charge-type" => billing(instance) == value,
+        "zone" => detail().zone.as_deref().unwrap_or(&site.zone) == value,
+        "subnet-id" => detail().subnet.as_deref().unwrap_or(NO_SUBNET) == value,
+        "uuid" => uuid(instance) == value,
+        "security-group-id" => detail().security_groups.iter().any(|group| group == value),
+        "project-id" => value == "0",
+        "creation-start-time" => moment(value).is_some_and(|moment| instance.created >= moment),
+        "creation-end-time" => moment(value).is_some_and(|moment| instance.created <= moment),
+        // There are no IPv6 addresses and no hosts to tell of.
+        _ => false,
+    }
+}
+
+fn moment(text: &str) -> Option<Time> {
+    let moment = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();
+    u64::try_from(moment).ok().map(Time)
+}
+
+/// The subnet of an instance for which none was said.
+const NO_SUBNET: &str = "subnet-default";
+
+pub(super) fn state(instance: &Instance) -> &'static str {
+    match instance.state {
+        InstanceState::Pending => "PENDING",
+        InstanceState::Running => "RUNNING",
+        InstanceState::Stopped(_) => "STOPPED",
+        InstanceState::Shutdown => "SHUTDOWN",
+    }
+}
+
+fn billing(instance: &Instance) -> &'static str {
+    match instance.billing {
+        Billing::Prepaid { .. } => "PREPAID",
+        Billing::Postpaid => "POSTPAID_BY_HOUR",
+    }
+}
+
+/// The network card of an instance, which has one.
+pub(super) fn card_of(instance: &InstanceId) -> String {
+    let id = instance.as_str();
+    format!("eni-{}", id.strip_prefix("ins-").unwrap_or(id))
+}
+
+fn uuid(instance: &Instance) -> String {
+    instance.detail.as_ref().and_then(|detail| detail.uuid.clone()).unwrap_or_default()
+}
+
+pub(super) fn tag_set(tags: &Tags) -> Vec<Value> {
+    tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
+}
+
+fn row(ledger: &Ledger, instance: &Instance, site: &Site) -> Value {
+    let detail = instance.detail();
+    let public = ledger.association_of(&instance.id).map(|association| vec![association.public.to_string()]);
+    let disk = instance.id.as_str().strip_prefix("ins-").unwrap_or_default();
+    let expires = match instance.billing {
+        Billing::Prepaid { until } => Some(iso(until)),
+        Billing::Postpaid => None,
+    };
+    let operation = detail
+        .operation
+        .unwrap_or_else(|| crate::address::Operation { name: "RunInstances".into(), request: String::new() });
+    json!({
+        "Placement": { "Zone": detail.zone.unwrap_or_else(|| site.zone.clone()), "ProjectId": 0, "HostId": null },
+        "InstanceId": instance.id.as_str(),
+        "InstanceName": instance.name.as_deref().unwrap_or("Unnamed"),
+        "InstanceType": detail.instance_type.unwrap_or_else(|| "S5.MEDIUM2".into()),
+        "CPU": 2,
+        "Memory": 2,
+        "RestrictState": "NORMAL",
+        "InstanceChargeType": billing(instance),
+        "SystemDisk": { "DiskType": "CLOUD_PREMIUM", "DiskId": format!("disk-{disk}"), "DiskSize": 50 },
+        "DataDisks": [],
+        "PrivateIpAddresses": [instance.private.to_string()],
+        "PublicIpAddresses": public,
+        "InternetAccessible": {
+            "InternetChargeType": instance.charge_type.as_str(),
+            "InternetMaxBandwidthOut": instance.bandwidth_mbps,
+            "PublicIpAssigned": instance.ordinary.is_some(),
+            "BandwidthPackageId": instance.package.as_ref().map(|package| package.as_str()),
+        },
+        "VirtualPrivateCloud": {
+            "VpcId": instance.vpc.as_str(),
+            "SubnetId": detail.subnet.as_deref().unwrap_or(NO_SUBNET),
+            "AsVpcGateway": false,
+        },
+        "ImageId": detail.image.unwrap_or_else(|| "img-00000000".into()),
+        "OsName": "Linux",
+        "RenewFlag": expires.as_ref().map(|_| "NOTIFY_AND_MANUAL_RENEW"),
+        "CreatedTime": iso(instance.created),
+        "ExpiredTime": expires,
+        "SecurityGroupIds": detail.security_groups,
+        // Terraform follows it without looking whether it is there.
+        "LoginSettings": {},
+        "InstanceState": state(instance),
+        "Tags": tag_set(&detail.tags),
+        "StopChargingMode": match instance.state {
+            InstanceState::Stopped(StopMode::StopCharging) => "STOP_CHARGING",
+            InstanceState::Stopped(StopMode::KeepCharging) => "KEEP_CHARGING",
+            _ => "NOT_APPLICABLE",
+        },
+        "Uuid": detail.uuid,
+        "HostName": detail.host_name,
+        "LatestOperation": operation.name,
+        "LatestOperationState": "SUCCESS",
+        "LatestOperationRequestId": operation.request,
+        "DisableApiTermination": detail.protected,
+        "IPv6Addresses": null,
+        "PublicIPv6Addresses": null,
+        "DefaultLoginUser": "root",
+        "DefaultLoginPort": 22,
+        "CamRoleName": "",
+        "RdmaIpAddresses": [],
+    })
+}
