@@ -377,6 +377,9 @@ pub const PREFIX_MARTIAN_EXCEPTION: u32 = 2;
 
 /// Flag in a value of `PREFIXES`: one of the gateway's own addresses; `OWN` says from where it may be reached.
 pub const PREFIX_OWN: u32 = 4;
+/// Flag in a value of `PREFIXES`, beside [`PREFIX_OWN`]: an address at which instances ask about themselves, so only
+/// instances reach it, not whoever else is in a downlink's network.
+pub const PREFIX_INSTANCES_ONLY: u32 = 8;
 
 /// Number of token buckets for ICMP errors. Senders share them by hash, so one sender's flood silences few others.
 pub const ICMP_BUCKETS: u32 = 1024;

@@ -1,8 +1,8 @@
 //! Step 2, look up: which binding a packet belongs to, and whether it may use it.
 
 use nat_common::abi::{
-    DEFAULT_HOP, Link, MARKS_OF_PREFIXES, MARKS_OF_ROUTES, NO_SLOT, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL,
-    PublicAddr, SIDE_UPLINK,
+    DEFAULT_HOP, Link, MARKS_OF_PREFIXES, MARKS_OF_ROUTES, NO_SLOT, PREFIX_INSTANCES_ONLY, PREFIX_MARTIAN_EXCEPTION,
+    PREFIX_OWN, PREFIX_POOL, PublicAddr, SIDE_UPLINK,
 };
 use nat_common::icmp;
 use nat_common::ipv4::{self, Rewrite};
@@ -102,7 +102,7 @@ fn from_instance(packet: &Packet, link: &Link, datagram: &Datagram) -> Result<Bi
     let to = if near_prefix { maps::inbound_cell(destination) } else { 0 };
     let flags = if near_prefix && to == 0 { maps::prefix_flags(destination) } else { 0 };
     if flags & PREFIX_OWN != 0 && is_own(link.vpc, destination) {
-        let known = cell != 0 || maps::is_connected(link.vpc, source);
+        let known = cell != 0 || flags & PREFIX_INSTANCES_ONLY == 0 && maps::is_connected(link.vpc, source);
         return Err(if known { Verdict::PassOwnAddress } else { Verdict::UnknownSource });
     }
     if from.public == PublicAddr::NONE {

@@ -4,6 +4,7 @@ mod file;
 mod keys;
 mod link;
 mod log;
+mod metadata;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use crate::dataplane::{MAX_PAIRS, Mode, ProgramLog};
 pub use self::keys::{Difference, Effect};
 pub use self::link::{DEFAULT_VPC, Downlink, Link, PrivateRange};
 pub use self::log::{LogFormat, LogLevel};
+pub use self::metadata::MetadataToken;
 pub use self::policy::{OnBindChoice, OnUnbindChoice};
 
 /// Read where no `--config` is given, if it exists.
@@ -110,6 +112,10 @@ pub struct Config {
     pub console_listen: Option<SocketAddr>,
     pub console_anywhere: bool,
     pub console_names: Vec<String>,
+    pub metadata: bool,
+    pub metadata_token: MetadataToken,
+    pub metadata_per_second: u32,
+    pub metadata_hop_limit: u8,
 }
 
 impl Default for Config {
@@ -162,6 +168,10 @@ impl Default for Config {
             console_listen: None,
             console_anywhere: false,
             console_names: Vec::new(),
+            metadata: false,
+            metadata_token: MetadataToken::Optional,
+            metadata_per_second: 100,
+            metadata_hop_limit: 64,
         }
     }
 }
@@ -244,6 +254,7 @@ impl Config {
             );
         }
         ensure!(self.metrics_top <= MOST_METERED, "metrics_top must be at most {MOST_METERED}");
+        ensure!(self.metadata_hop_limit > 0, "metadata_hop_limit must be at least 1, or no answer leaves the gateway");
         web::check(self)
     }
 

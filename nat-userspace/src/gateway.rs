@@ -42,6 +42,7 @@ use crate::address::{
     Capacity, Change, Command, EipId, InstanceId, Ledger, PackageId, Pool, Prefix, Snapshot, Time, VpcId,
 };
 use crate::dataplane::{ANNOUNCEMENTS_PER_SECOND, Drift, Notice, PlaneStatus};
+pub use crate::dataplane::{ASKED_AT, Downlink};
 use crate::store::{Store, StoreError};
 
 pub use self::check::{Area, Finding, Report, Severity, check};
@@ -470,12 +471,21 @@ impl<P: PacketPath> Operations for Gateway<P> {
         self.kept.keep(began, vitals)
     }
 
+    fn mac(&self, vpc: &VpcId, private: Ipv4Addr) -> Option<[u8; 6]> {
+        self.path.mac(vpc, private)
+    }
+
     fn meter(&self) -> Arc<dyn Meter> {
         self.path.meter()
     }
 }
 
 impl<P: PacketPath> Gateway<P> {
+    /// The downlinks whose instances can ask about themselves, now and later.
+    pub fn downlinks(&self) -> watch::Receiver<Vec<Downlink>> {
+        self.path.downlinks()
+    }
+
     fn describe(&self, plane: PlaneStatus) -> Status {
         let mut problems: Vec<String> = Vec::new();
         problems.extend(self.read_only.iter().map(|reason| format!("the store is read-only: {reason}")));

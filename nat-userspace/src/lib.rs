@@ -11,6 +11,7 @@ pub mod dataplane;
 pub mod follow;
 pub mod gateway;
 pub mod http;
+pub mod metadata;
 pub mod metrics;
 pub mod store;
 

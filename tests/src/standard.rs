@@ -24,6 +24,8 @@ const TAGGED_UPLINK_VLAN: u32 = 13;
 const SECOND_DOWNLINK_VLAN: u32 = 16;
 const SECOND_DOWNLINK_QINQ: u32 = 26;
 
+/// Reached by instances of VPCs 1 and 3.
+pub const METADATA: Ipv4Addr = Ipv4Addr::new(169, 254, 0, 23);
 /// MTU of the second downlink and of the tagged uplink; all others have 1500.
 pub const SMALL_MTU: u32 = 1400;
 
@@ -94,7 +96,11 @@ pub fn standard_world() -> World {
             (Ipv4Addr::new(192, 168, 3, 1), Some(3)),
             // No private range, and yet for one VPC only.
             (Ipv4Addr::new(11, 1, 1, 1), Some(3)),
+            // Where instances ask about themselves.
+            (METADATA, Some(1)),
+            (METADATA, Some(3)),
         ],
+        instances_only: vec![METADATA],
         martian_exceptions: vec![(Ipv4Addr::new(10, 255, 0, 0), 16), (Ipv4Addr::new(127, 9, 0, 0), 16)],
         remotes: (9..12).flat_map(|third| (0..32).map(move |last| Ipv4Addr::new(9, 9, third, last))).collect(),
         ..World::default()

@@ -25,7 +25,7 @@ use crate::credentials::Credentials;
 use crate::dataplane::Mode;
 use crate::gateway::{self, BYPASS, Handle, Reading};
 use crate::http::Tls;
-use crate::metrics;
+use crate::{metadata, metrics};
 
 /// Run the gateway in the foreground. Ending it by any signal leaves programs, maps and traffic as they are; only
 /// `eipgate detach` takes them away.
@@ -156,6 +156,7 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     let api = api
         .zip(credentials)
         .map(|(listener, credentials)| listener.serve(tls, credentials, handle.clone(), gateway.configuration()));
+    let metadata = metadata::serve(handle.clone(), gateway.configuration(), gateway.downlinks())?;
     let level = tokio::spawn(level.follow(gateway.configuration()));
     let reloads = tokio::spawn(service::reload_on(hangup, handle));
     info!(socket, version = env!("CARGO_PKG_VERSION"), "serving");
@@ -168,6 +169,9 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     drop(metrics);
     for server in [api, console].into_iter().flatten() {
         server.close().await;
+    drop((metrics, metadata));
+    if let Some(api) = api {
+        api.close().await;
     }
     server.close().await;
     if outcome.is_ok() {

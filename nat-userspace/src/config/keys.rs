@@ -96,4 +96,8 @@ settings! {
     console_listen: Restart,
     console_anywhere: Restart,
     console_names: AtOnce,
+    metadata: Restart,
+    metadata_token: AtOnce,
+    metadata_per_second: AtOnce,
+    metadata_hop_limit: Restart,
 }

@@ -36,6 +36,8 @@ pub struct Fence {
     pub own: Vec<Ipv4Addr>,
     /// Private ranges that are the uplinks' own business: their networks, and the martian exceptions.
     pub outside: Vec<Prefix>,
+    /// Addresses at which instances ask about themselves, by HTTP.
+    pub asked_at: Vec<Ipv4Addr>,
     /// Source MAC by which the program marks what it hands to the kernel.
     pub mark: [u8; 6],
 }
@@ -143,7 +145,9 @@ fn script(fence: &Fence) -> String {
     } else {
         let _ = writeln!(text, "    {errors} @th,192,32 != {{ {} }} counter drop", own_raw.join(", "));
     }
-    text += "  }\n}\ntable arp eipgate {\n";
+    text += "  }\n";
+    text += &input(&fence.asked_at);
+    text += "}\ntable arp eipgate {\n";
     text += &set("uplink_names", "ifname", "", names(&fence.uplink_names));
     text += &set("own", "ipv4_addr", "", own);
     text += "  chain output {
@@ -153,6 +157,25 @@ fn script(fence: &Fence) -> String {
     let _ = writeln!(text, "    arp saddr ip != @own arp saddr ip {{ {PRIVATE} }} counter drop");
     text += "  }\n}\n";
     text
+}
+
+/// The kernel takes a packet for any of its addresses from whatever link it comes by, so where these may be asked at is
+/// said here: by downlinks the program is on, which lets instances through only.
+fn input(asked_at: &[Ipv4Addr]) -> String {
+    if asked_at.is_empty() {
+        return String::new();
+    }
+    let addresses = asked_at.iter().map(Ipv4Addr::to_string).collect::<Vec<_>>().join(", ");
+    format!(
+        "  chain input {{
+    type filter hook input priority filter - 10; policy accept;
+    ip daddr != {{ {addresses} }} accept
+    iif @downlinks tcp dport 80 counter accept
+    iif @downlinks icmp type {{ destination-unreachable, time-exceeded, parameter-problem }} counter accept
+    counter drop
+  }}
+"
+    )
 }
 
 #[cfg(test)]
@@ -169,6 +192,7 @@ mod tests {
             pools: vec!["203.0.113.0/24".parse().unwrap()],
             own: vec![Ipv4Addr::new(198, 51, 100, 2)],
             outside: vec![],
+            asked_at: vec![],
             mark: [2, 0, 0, 0, 0, 0xab],
         };
         let script = script(&fence);
@@ -179,6 +203,14 @@ mod tests {
             "{script}"
         );
         assert!(script.contains("@th,192,32 != { 0xc6336402 } counter drop"));
+        assert!(!script.contains("hook input"), "{script}");
+    }
+
+    #[test]
+    fn who_asks_about_himself_comes_by_a_downlink_with_the_program() {
+        let script = script(&Fence { asked_at: vec![Ipv4Addr::new(169, 254, 0, 23)], ..Fence::default() });
+        let asked = "ip daddr != { 169.254.0.23 } accept\n    iif @downlinks tcp dport 80 counter accept";
+        assert!(script.contains(asked), "{script}");
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod guard;
 mod hops;
 pub mod inspect;
 mod limits;
+mod link_local;
 mod link_slots;
 mod marks;
 pub mod monitor;
@@ -43,6 +44,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Interval, MissedTickBehavior};
 
@@ -56,6 +58,7 @@ use earlier::Earlier;
 pub use environment::{Environment, OwnAddress, environment};
 use guard::Fence;
 pub use limits::{Limits, MAX_PAIRS};
+pub use link_local::{ADDRESSES as ASKED_AT, Downlink};
 pub use network::AttachMode;
 use network::{Topology, Watch};
 use pins::{Lock, Pins};
@@ -132,6 +135,8 @@ pub struct DataPlane {
     program_log: Option<JoinHandle<()>>,
     tick: Interval,
     problems: Vec<String>,
+    /// Where instances can ask about themselves.
+    downlinks: watch::Sender<Vec<Downlink>>,
     told: BTreeSet<Ipv4Addr>,
     /// Attaching starts only when the maps have been reconciled.
     serving: bool,
@@ -224,6 +229,7 @@ impl DataPlane {
             program_log,
             tick,
             problems: Vec::new(),
+            downlinks: watch::Sender::default(),
             told: BTreeSet::new(),
             serving: false,
             pins,
@@ -262,6 +268,7 @@ impl DataPlane {
         for problem in &self.problems {
             tracing::warn!("{problem}");
         }
+        self.placed().await;
         self.watch.refresh().await;
         // Forwarding has been on since the settings were made, which is only seen now.
         let topology = self.watch.topology.borrow_and_update().clone();
@@ -385,6 +392,7 @@ impl DataPlane {
             self.fence = Some(fence);
         }
         self.arp.set_ports(ports(&self.plan, topology));
+        self.place_link_local(topology, &attached)?;
         self.want_next_hops();
         Ok(())
     }
@@ -469,6 +477,9 @@ fn fence(plan: &Plan, topology: &Topology, routing: &Routing, attached: &[u32], 
         if attached.contains(&link.interface.index) && !indices.contains(&link.routing.index) {
             indices.push(link.routing.index);
         }
+    }
+    if plan.metadata {
+        fence.asked_at = link_local::ADDRESSES.to_vec();
     }
     fence.own = Tables::compute(plan, topology, routing).own_outside();
     fence

@@ -4,11 +4,12 @@ mod features;
 mod kept;
 mod links;
 mod neighbours;
+mod placed;
 mod policy;
 mod routes;
 mod watch;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
@@ -22,6 +23,7 @@ pub use features::{XdpFeatures, xdp_features};
 pub use kept::let_go;
 pub use links::{AttachMode, Interface};
 pub use neighbours::Neighbour;
+pub use placed::{Placing, take_all_off};
 pub use policy::Policy;
 pub use routes::{MAIN, Route, Routes, Way};
 pub use watch::{Watch, watch};
@@ -59,6 +61,12 @@ impl Topology {
     /// The interface of that name.
     pub fn named(&self, name: &str) -> Option<&Interface> {
         self.interfaces.values().find(|interface| interface.name == name)
+    }
+
+    /// The host's addresses that come without a network, by interface.
+    pub fn placed(&self) -> BTreeSet<placed::Place> {
+        let alone = self.addresses.iter().filter(|own| own.length == 32);
+        alone.map(|own| (own.ifindex, own.address)).collect()
     }
 
     /// The VLAN sub-interface for `tags`, outermost first, above an interface; itself for no tags.

@@ -129,6 +129,8 @@ pub struct Plan {
     pub program_log: ProgramLog,
     /// Go on in a mount namespace that may die with its process and take the pins along.
     pub allow_private_mount: bool,
+    /// Whether instances can ask about themselves, at link-local addresses of the gateway's.
+    pub metadata: bool,
     /// What can change while it serves.
     pub tuning: Tuning,
 }

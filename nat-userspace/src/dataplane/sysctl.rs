@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
+use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
@@ -13,6 +14,9 @@ const RECORD: &str = "host-settings.json";
 
 /// What the record calls generic receive offload of an interface.
 const GRO: &str = "gro/";
+
+/// What the record calls an address on an interface: `address/INTERFACE/ADDRESS`.
+const ADDRESS: &str = "address/";
 
 /// Settings that hold for the whole host (its network namespace) with the reason for each.
 pub const GLOBAL: [(&str, &str); 3] = [
@@ -100,6 +104,17 @@ impl HostSettings {
         Ok(was_on)
     }
 
+    /// Notes that an address is about to be put on an interface, where there was none.
+    pub fn note_address(&mut self, interface: &str, address: Ipv4Addr) -> Result<()> {
+        self.note(&format!("{ADDRESS}{interface}/{address}"), "absent")
+    }
+
+    /// The addresses that were put on interfaces, by name of the interface.
+    pub fn addresses(&self) -> BTreeSet<(String, Ipv4Addr)> {
+        let noted = self.before.keys().filter_map(|name| name.strip_prefix(ADDRESS)?.split_once('/'));
+        noted.filter_map(|(interface, address)| Some((interface.to_owned(), address.parse().ok()?))).collect()
+    }
+
     /// Notes what a setting was, unless that is known from before. The record is replaced in one step.
     fn note(&mut self, name: &str, value: &str) -> Result<()> {
         if self.before.contains_key(name) {
@@ -118,10 +133,11 @@ impl HostSettings {
         names.filter_map(|name| if_nametoindex(name).ok()).collect()
     }
 
-    /// Puts every recorded setting back and forgets the record; says what was restored.
+    /// Puts every recorded setting back and forgets the record; says what was restored. Addresses are taken off before,
+    /// by who can.
     pub fn restore(self) -> Result<Vec<String>> {
         let mut lines = Vec::new();
-        for (name, value) in &self.before {
+        for (name, value) in self.before.iter().filter(|(name, _)| !name.starts_with(ADDRESS)) {
             if let Some(interface) = name.strip_prefix(GRO) {
                 if sys::gro(interface, Some(true)).is_ok() {
                     lines.push(format!("switched on GRO on {interface} again"));

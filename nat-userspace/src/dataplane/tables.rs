@@ -9,10 +9,12 @@ use aya::Pod;
 use aya::maps::lpm_trie::Key;
 use aya::maps::{Array, HashMap, LpmTrie, MapData};
 use nat_common::abi::{
-    ConnectedKey, Egress, EgressKey, LINK_USES_HOPS, Link, LinkKey, NextHopKey, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN,
-    PREFIX_POOL, PrivateAddr, PrivateKey, SIDE_DOWNLINK, SIDE_UPLINK, Settings, Vpc, vpc_number,
+    ConnectedKey, Egress, EgressKey, LINK_USES_HOPS, Link, LinkKey, NextHopKey, PREFIX_INSTANCES_ONLY,
+    PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL, PrivateAddr, PrivateKey, SIDE_DOWNLINK, SIDE_UPLINK, Settings,
+    Vpc, vpc_number,
 };
 
+use super::link_local;
 use super::link_slots::LinkSlots;
 use super::marks::{KernelMarks, Marks};
 use super::network::{Interface, NextHop, Topology};
@@ -79,7 +81,8 @@ impl Tables {
             let vpc = link.vpc();
             let (key, egress) = link.egress();
             let Egress { outer, inner, .. } = egress;
-            let address = topology.addresses.iter().find(|own| own.ifindex == link.routing.index);
+            let mut addresses = topology.addresses.iter().filter(|own| own.ifindex == link.routing.index);
+            let address = addresses.find(|own| !asked_at(plan, own.address));
             tables.links.insert(
                 LinkKey { ifindex: link.interface.index, outer, inner },
                 Link {
@@ -102,7 +105,7 @@ impl Tables {
                 tables.vpcs.insert(number, named_vpc(vpc.as_str(), interfaces));
             }
         }
-        tables.add_own(&present, topology);
+        tables.add_own(plan, &present, topology);
         tables.add_prefixes(plan);
         for (address, length) in routing.marked() {
             tables.marks.add_route(address.octets(), length);
@@ -112,12 +115,18 @@ impl Tables {
         tables
     }
 
-    fn add_own(&mut self, present: &[Present<'_>], topology: &Topology) {
+    fn add_own(&mut self, plan: &Plan, present: &[Present<'_>], topology: &Topology) {
         // Loopback addresses are no host's on a wire; the program calls them martian.
         for own in topology.addresses.iter().filter(|own| !own.address.is_loopback()) {
             // A downlink's address is reached from its own VPC only; every other one from everywhere.
             let vpcs: BTreeSet<u32> =
                 present.iter().filter(|link| link.routing.index == own.ifindex).map(Present::vpc).collect();
+            if asked_at(plan, own.address) {
+                let key = |vpc| PrivateKey { vpc, address: PrivateAddr(own.address.octets()) };
+                self.own.extend(vpcs.into_iter().filter(|vpc| *vpc != 0).map(|vpc| (key(vpc), 1)));
+                self.prefixes.insert((32, own.address.octets()), PREFIX_OWN | PREFIX_INSTANCES_ONLY);
+                continue;
+            }
             let vpcs = if vpcs.is_empty() { BTreeSet::from([0]) } else { vpcs };
             for vpc in vpcs {
                 self.own.insert(PrivateKey { vpc, address: PrivateAddr(own.address.octets()) }, 1);
@@ -155,6 +164,11 @@ impl Tables {
     pub fn own_outside(&self) -> Vec<Ipv4Addr> {
         self.own.keys().filter(|key| key.vpc == 0).map(|key| Ipv4Addr::from(key.address.0)).collect()
     }
+}
+
+/// Whether instances ask about themselves at this address: it is a downlink's, and there is no network around it.
+fn asked_at(plan: &Plan, address: Ipv4Addr) -> bool {
+    plan.metadata && link_local::ADDRESSES.contains(&address)
 }
 
 fn tags(plan: &LinkPlan) -> (u16, u16) {

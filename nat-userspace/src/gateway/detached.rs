@@ -5,10 +5,13 @@ use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
 use anyhow::{Result, ensure};
+use tokio::sync::watch;
 
 use super::PacketPath;
 use crate::address::{Prefix, VpcId};
-use crate::dataplane::{Drift, Environment, HopStatus, Host, LinkStatus, MapUse, Notice, PlaneStatus, Tuning};
+use crate::dataplane::{
+    Downlink, Drift, Environment, HopStatus, Host, LinkStatus, MapUse, Notice, PlaneStatus, Tuning,
+};
 
 use super::{AddressTraffic, Meter, Traffic, VerdictRow};
 
@@ -109,6 +112,16 @@ impl PacketPath for Detached {
 
     fn retune(&mut self, tuning: &Tuning) -> Result<()> {
         self.told_to(Told::Retune(tuning.clone())).map(drop)
+    }
+
+    fn downlinks(&self) -> watch::Receiver<Vec<Downlink>> {
+        watch::Sender::default().subscribe()
+    }
+
+    /// The private address stands in it.
+    fn mac(&self, _: &VpcId, private: Ipv4Addr) -> Option<[u8; 6]> {
+        let [a, b, c, d] = private.octets();
+        Some([0x52, 0x54, a, b, c, d])
     }
 
     fn meter(&self) -> Arc<dyn Meter> {

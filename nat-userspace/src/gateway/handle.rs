@@ -80,6 +80,9 @@ pub trait Operations {
     /// The gateway in figures, at times those of a moment ago; see there for what that spares.
     fn vitals(&mut self) -> Arc<Vitals>;
 
+    /// The MAC address of an instance, where the host knows it as a neighbour.
+    fn mac(&self, vpc: &VpcId, private: Ipv4Addr) -> Option<[u8; 6]>;
+
     /// What reads the kernel's counters.
     fn meter(&self) -> Arc<dyn Meter>;
 }

@@ -4,9 +4,10 @@ use std::net::Ipv4Addr;
 use std::sync::Arc;
 
 use anyhow::Result;
+use tokio::sync::watch;
 
 use crate::address::{Prefix, VpcId};
-use crate::dataplane::{DataPlane, Drift, Environment, Host, Notice, PlaneStatus, Tuning};
+use crate::dataplane::{DataPlane, Downlink, Drift, Environment, Host, Notice, PlaneStatus, Tuning};
 
 use super::Meter;
 use super::meter::PinnedMeter;
@@ -55,6 +56,12 @@ pub trait PacketPath {
 
     /// Changes what can change while it serves.
     fn retune(&mut self, tuning: &Tuning) -> Result<()>;
+
+    /// The downlinks whose instances can ask about themselves, now and later.
+    fn downlinks(&self) -> watch::Receiver<Vec<Downlink>>;
+
+    /// The MAC address of an instance, where it is known as a neighbour.
+    fn mac(&self, vpc: &VpcId, private: Ipv4Addr) -> Option<[u8; 6]>;
 
     /// What reads its counters.
     fn meter(&self) -> Arc<dyn Meter>;
@@ -107,6 +114,14 @@ impl PacketPath for DataPlane {
 
     fn retune(&mut self, tuning: &Tuning) -> Result<()> {
         self.retune(tuning)
+    }
+
+    fn downlinks(&self) -> watch::Receiver<Vec<Downlink>> {
+        self.downlinks()
+    }
+
+    fn mac(&self, vpc: &VpcId, private: Ipv4Addr) -> Option<[u8; 6]> {
+        self.mac(vpc, private)
     }
 
     fn meter(&self) -> Arc<dyn Meter> {

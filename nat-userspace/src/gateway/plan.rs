@@ -16,6 +16,7 @@ pub(super) fn plan(config: &Config) -> Plan {
         limits: Limits { pairs: config.max_pairs, instances: config.max_instances, counters: config.counters },
         program_log: config.program_log,
         allow_private_mount: config.allow_private_mount,
+        metadata: config.metadata,
     }
 }
 

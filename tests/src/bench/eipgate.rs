@@ -75,6 +75,7 @@ pub fn plan(daemon: &Daemon, pairs: Pairs, vpc: &VpcId) -> Result<Plan> {
         tuning: Tuning::default(),
         program_log: ProgramLog::Off,
         allow_private_mount: false,
+        metadata: false,
     })
 }
 

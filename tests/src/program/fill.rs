@@ -10,8 +10,9 @@ use aya::maps::lpm_trie::{Key, LpmTrie};
 use aya::maps::{Array, HashMap, MapData};
 use nat_common::abi::{
     ConnectedKey, DEFAULT_HOP, Egress, EgressKey, HOP_ASK, HOP_READY, Hop, LINK_USES_HOPS, Link as LinkValue, LinkKey,
-    LinkSlot, MARKS_OF_PREFIXES, MARKS_OF_ROUTES, NextHopKey, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL,
-    PageSlot, PrivateAddr, PrivateKey, PublicAddr, SIDE_DOWNLINK, SIDE_UPLINK, Sparse, Vpc, link_slot, mark,
+    LinkSlot, MARKS_OF_PREFIXES, MARKS_OF_ROUTES, NextHopKey, PREFIX_INSTANCES_ONLY, PREFIX_MARTIAN_EXCEPTION,
+    PREFIX_OWN, PREFIX_POOL, PageSlot, PrivateAddr, PrivateKey, PublicAddr, SIDE_DOWNLINK, SIDE_UPLINK, Sparse, Vpc,
+    link_slot, mark,
 };
 use nat_common::ipv4;
 use nat_common::pairs::{self, Inbound, Outbound, PAGE, Page};
@@ -160,10 +161,12 @@ impl Filler<'_> {
     fn prefixes(&mut self, world: &World) -> Result<()> {
         let flagged = |prefixes: &[(Ipv4Addr, u8)], flag| prefixes.iter().map(|prefix| (*prefix, flag)).collect();
         let own: Vec<_> = world.own.iter().map(|(address, _)| (*address, 32)).collect();
-        let ranges: [Vec<_>; 3] = [
+        let instances_only: Vec<_> = world.instances_only.iter().map(|address| (*address, 32)).collect();
+        let ranges: [Vec<_>; 4] = [
             flagged(&world.pools, PREFIX_POOL),
             flagged(&world.martian_exceptions, PREFIX_MARTIAN_EXCEPTION),
             flagged(&own, PREFIX_OWN),
+            flagged(&instances_only, PREFIX_INSTANCES_ONLY),
         ];
         let ranges = ranges.concat();
         let map = self.bpf.map_mut("PREFIXES").context("no map PREFIXES")?;

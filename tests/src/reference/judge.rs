@@ -249,7 +249,8 @@ fn from_downlink(world: &World, link: &Link, vpc: u32, packet: Whole) -> Step<Tr
     let public = world.public(vpc, source);
     let has_none = world.is_private_only(vpc, source);
     if world.is_own_from(destination, link.side) {
-        let known = public.is_some() || has_none || world.is_connected(vpc, source);
+        let neighbour = world.is_connected(vpc, source) && !world.instances_only.contains(&destination);
+        let known = public.is_some() || has_none || neighbour;
         return Err(if known { Judgement::pass("pass-own-address") } else { Judgement::drop("unknown-source") });
     }
     let Some(source) = public.or_else(|| public_of_quoted(world, vpc, packet)) else {

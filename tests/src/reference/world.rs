@@ -142,6 +142,8 @@ pub struct World {
     pub private_only: Vec<(u32, Ipv4Addr)>,
     /// The gateway's own addresses: `None` reachable by any link, `Some` by downlinks of that VPC only.
     pub own: Vec<(Ipv4Addr, Option<u32>)>,
+    /// Those of them that only instances reach.
+    pub instances_only: Vec<Ipv4Addr>,
     pub martian_exceptions: Vec<(Ipv4Addr, u8)>,
     pub devices: Vec<Device>,
     pub entries: Vec<Entry>,

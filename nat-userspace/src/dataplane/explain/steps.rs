@@ -8,7 +8,8 @@ use aya::maps::lpm_trie::Key;
 use aya::maps::{HashMap, LpmTrie, MapData};
 use nat_common::abi::{
     self, ConnectedKey, DEFAULT_HOP, HOP_READY, Hop, LINK_USES_HOPS, Link, LinkKey, MARKS_OF_ROUTES,
-    PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL, PrivateAddr, PrivateKey, PublicAddr, SIDE_UPLINK, Settings, Vpc,
+    PREFIX_INSTANCES_ONLY, PREFIX_MARTIAN_EXCEPTION, PREFIX_OWN, PREFIX_POOL, PrivateAddr, PrivateKey, PublicAddr,
+    SIDE_UPLINK, Settings, Vpc,
 };
 use nat_common::ipv4;
 use nat_common::pairs::{Inbound, Outbound};
@@ -145,16 +146,19 @@ impl Facts {
         vec![
             Step { step: "direction", finding: direction.into() },
             Step { step: "pair", finding: pair },
-            Step { step: "source", finding: self.source(*source, link) },
+            Step { step: "source", finding: self.source(*source, *destination, link) },
             Step { step: "policer", finding: policer.into() },
         ]
     }
 
     /// What the source check finds, on either side.
-    fn source(&self, source: Ipv4Addr, link: &Link) -> String {
+    fn source(&self, source: Ipv4Addr, destination: Ipv4Addr, link: &Link) -> String {
         if link.side != SIDE_UPLINK {
             return match self.outbound(link.vpc, source) {
                 Some(_) => format!("{source} is an instance's, so it is known"),
+                None if self.is_connected(link.vpc, source) && self.flags(destination) & PREFIX_INSTANCES_ONLY != 0 => {
+                    format!("{source} is of the downlink's own network, and only instances ask about themselves")
+                }
                 None if self.is_connected(link.vpc, source) => {
                     format!(
                         "{source} is of the downlink's own network: it may reach the gateway itself and nothing else"

@@ -18,6 +18,7 @@ use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
 
+use super::placed::{self, Placing};
 use super::{NextHop, Topology, connect, kept, links, neighbours, policy, read, routes};
 
 /// How long after one full reading the next one comes, at least.
@@ -35,6 +36,8 @@ pub struct Watch {
     pub topology: watch::Receiver<Topology>,
     /// Next hops the kernel is asked to keep resolved.
     pub wanted: watch::Sender<BTreeSet<NextHop>>,
+    /// Addresses to be put on interfaces, and to be taken off.
+    pub placing: watch::Sender<Placing>,
     again: mpsc::Sender<oneshot::Sender<()>>,
     tasks: Vec<JoinHandle<()>>,
 }
@@ -104,11 +107,13 @@ pub async fn watch() -> Result<Watch> {
     let now = read(&handle).await?;
     let (publish, topology) = watch::channel(now.clone());
     let (wanted, wishes) = watch::channel(BTreeSet::new());
+    let (placing, places) = watch::channel(Placing::default());
     let (again, asked) = mpsc::channel(1);
     let keeper = tokio::spawn(kept::keep(handle.clone(), wishes, topology.clone()));
+    let placer = tokio::spawn(placed::place(handle.clone(), places, topology.clone()));
     let follower = Follower { handle, notices, settings, asked, now, publish };
     let follower = tokio::spawn(follower.follow());
-    Ok(Watch { topology, wanted, again, tasks: vec![listener, questions, keeper, follower] })
+    Ok(Watch { topology, wanted, placing, again, tasks: vec![listener, questions, keeper, placer, follower] })
 }
 
 /// A socket that hears of changed settings of interfaces and of next-hop objects, in messages that the library for the

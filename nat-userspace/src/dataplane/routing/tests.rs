@@ -35,6 +35,7 @@ fn plan() -> Plan {
         tuning: Tuning::default(),
         program_log: ProgramLog::Off,
         allow_private_mount: false,
+        metadata: false,
     }
 }
 

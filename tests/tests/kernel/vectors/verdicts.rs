@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use lab::frames::{ARP, IPV4, IPV6, Where, ipv4_addresses, payload};
 use lab::generate::Generator;
 use lab::reference::VERDICTS;
-use lab::standard::{DOWNLINK, FOREIGN, HIDDEN_UPLINK, SECOND_DOWNLINK};
+use lab::standard::{DOWNLINK, FOREIGN, HIDDEN_UPLINK, METADATA, SECOND_DOWNLINK};
 use nat_common::abi;
 use nat_common::verdict::Verdict;
 
@@ -126,6 +126,42 @@ fn t55_our_own_addresses_do_not_arrive_from_outside() {
     }
     let (ingress, frame) = sent(&gateway, UPLINK, &[], pair.private.octets(), public);
     gateway.drops(ingress, &frame, Verdict::MartianSource);
+}
+
+/// Whoever else is in a downlink's network reaches the gateway, but cannot ask who somebody is.
+#[test]
+fn only_instances_reach_the_metadata_address_and_never_from_an_uplink() {
+    let mut gateway = Gateway::new();
+    let (pair, other) = (gateway.plain(1, 0), gateway.plain(2, 0));
+    let (metadata, inside) = (METADATA.octets(), [10, 1, 0, 1]);
+    for (source, destination, verdict) in [
+        (pair.private.octets(), metadata, Verdict::PassOwnAddress),
+        // Without a public address.
+        ([10, 1, 0, 200], metadata, Verdict::PassOwnAddress),
+        // In the downlink's network and nobody's, where the gateway's other addresses are reached from.
+        ([10, 1, 0, 254], metadata, Verdict::UnknownSource),
+        ([10, 1, 0, 254], inside, Verdict::PassOwnAddress),
+        (inside, metadata, Verdict::UnknownSource),
+        (metadata, metadata, Verdict::UnknownSource),
+        (other.private.octets(), metadata, Verdict::UnknownSource),
+        ([8, 8, 8, 8], metadata, Verdict::UnknownSource),
+        (pair.private.octets(), [169, 254, 0, 24], Verdict::PrivateDestination),
+    ] {
+        let (ingress, frame) = sent(&gateway, DOWNLINK, &[], source, destination);
+        assert_eq!(gateway.run(ingress, &frame).verdict, verdict, "{source:?} to {destination:?}");
+    }
+    // A VPC that it does not serve.
+    let (ingress, frame) = sent(&gateway, DOWNLINK, &[100], other.private.octets(), metadata);
+    gateway.drops(ingress, &frame, Verdict::PrivateDestination);
+    let remote = REMOTE.octets();
+    for (source, destination, verdict) in [
+        (remote, metadata, Verdict::NotOurs),
+        (pair.private.octets(), metadata, Verdict::MartianSource),
+        (metadata, pair.public.octets(), Verdict::SpoofedSource),
+    ] {
+        let (ingress, frame) = sent(&gateway, UPLINK, &[], source, destination);
+        gateway.drops(ingress, &frame, verdict);
+    }
 }
 
 #[test]
