@@ -5,9 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
-use hyper::header::{
-    ALLOW, CACHE_CONTROL, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VIA,
-};
+use hyper::header::{ALLOW, CACHE_CONTROL, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VIA};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::timeout;

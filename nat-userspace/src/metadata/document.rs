@@ -9,7 +9,6 @@ use crate::address::Time;
 /// Ways to the same tree. What names meant was changed between them before there were any here.
 const VERSIONS: [&str; 3] = ["1.0", "2017-09-19", "latest"];
 const META_DATA: &str = "meta-data";
-const USER_DATA: &str = "user-data";
 
 /// What does not follow from the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -96,8 +95,7 @@ fn tree(about: &About, surroundings: &Surroundings) -> Directory {
 
 fn meta_data(about: &About, surroundings: &Surroundings) -> Names {
     let instance = &about.instance;
-    let placement =
-        Names::default().value("region", &surroundings.region).value("zone", &surroundings.zone);
+    let placement = Names::default().value("region", &surroundings.region).value("zone", &surroundings.zone);
     let payment = Names::default()
         .value("charge-type", about.charge_type())
         .value("create-time", moment(instance.created))

@@ -81,8 +81,7 @@ async fn follow(desk: Arc<Desk>, mut downlinks: watch::Receiver<Vec<Downlink>>, 
     let mut complaints: BTreeMap<Place, String> = BTreeMap::new();
     loop {
         let wanted = downlinks.borrow_and_update().clone();
-        let is_wanted =
-            |(index, vpc, _): &Place| wanted.iter().any(|link| link.index == *index && link.vpc == *vpc);
+        let is_wanted = |(index, vpc, _): &Place| wanted.iter().any(|link| link.index == *index && link.vpc == *vpc);
         open.retain(|place, _| is_wanted(place));
         complaints.retain(|place, _| is_wanted(place));
         for (link, address) in wanted.iter().flat_map(|link| ASKED_AT.map(|address| (link, address))) {

@@ -55,9 +55,8 @@ mod tests {
     #[test]
     fn a_burst_of_one_second_and_then_the_rate() {
         let (rate, start) = (Rate::new(), Instant::now());
-        let admitted = |who: u32, at: Duration, times: usize| {
-            (0..times).filter(|_| rate.admit(who, 10, start + at)).count()
-        };
+        let admitted =
+            |who: u32, at: Duration, times: usize| (0..times).filter(|_| rate.admit(who, 10, start + at)).count();
         assert_eq!(admitted(1, Duration::ZERO, 50), 10);
         assert_eq!(admitted(1, Duration::from_millis(500), 50), 5);
         assert_eq!(admitted(1, Duration::from_secs(9), 50), 10, "what was not used is not saved up");
