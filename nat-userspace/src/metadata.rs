@@ -9,6 +9,7 @@ mod answer;
 mod document;
 mod doors;
 mod rate;
+mod refused;
 #[cfg(test)]
 mod tests;
 mod token;

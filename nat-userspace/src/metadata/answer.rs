@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use hyper::body::Bytes;
-use hyper::header::{ALLOW, CACHE_CONTROL, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, RETRY_AFTER, VIA};
+use hyper::header::{CACHE_CONTROL, FORWARDED, HOST, HeaderMap, HeaderName, HeaderValue, VIA};
 use hyper::{Method, Request, Response, StatusCode};
 use tokio::sync::watch;
 use tokio::time::timeout;
@@ -14,6 +14,7 @@ use tracing::debug;
 use super::about::About;
 use super::document::{self, Surroundings};
 use super::rate::Rate;
+use super::refused::{Refused, TOKEN_PATH};
 use super::token::{LONGEST, Tokens};
 use crate::address::VpcId;
 use crate::config::{Config, MetadataToken};
@@ -23,7 +24,6 @@ use crate::http::{Body, Peer, Service, plain};
 /// By what the cloud's instances know it.
 const NAME: &str = "metadata.tencentyun.com";
 const PORT: &str = "80";
-const TOKEN_PATH: &str = "/latest/api/token";
 // As clients of clouds that have tokens send them.
 const TTL: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token-ttl-seconds");
 const TOKEN: HeaderName = HeaderName::from_static("x-aws-ec2-metadata-token");
@@ -56,14 +56,11 @@ pub(super) struct Door {
     pub(super) index: u32,
 }
 
-/// Why there is no other answer.
-type Refused = Response<Body>;
-
 impl Service for Door {
     async fn answer(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
         let mut response = self.judge(&request, peer).await.unwrap_or_else(|refused| {
-            debug!(vpc = %self.vpc, from = %peer.address, "a question about itself: {}", refused.status());
-            refused
+            debug!(vpc = %self.vpc, from = %peer.address, "a question to the metadata is refused: {refused}");
+            refused.response()
         });
         response.headers_mut().insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
@@ -72,10 +69,10 @@ impl Service for Door {
 
 impl Door {
     async fn judge(&self, request: &Request<Bytes>, peer: Peer) -> Result<Response<Body>, Refused> {
-        let IpAddr::V4(private) = peer.address.ip() else { return Err(nobody()) };
+        let IpAddr::V4(private) = peer.address.ip() else { return Err(Refused::Nobody) };
         let per_second = self.desk.configuration.borrow().metadata_per_second;
         if !self.desk.rate.admit((self.index, private), per_second, Instant::now()) {
-            return Err(slower());
+            return Err(Refused::TooOften);
         }
         asks_us(request)?;
         asks_by_itself(request.headers())?;
@@ -83,7 +80,7 @@ impl Door {
         match *request.method() {
             Method::GET | Method::HEAD => self.tell(private, path, request.headers()).await,
             Method::PUT if path == TOKEN_PATH => self.give_token(private, request.headers()).await,
-            _ => Err(not_allowed(path)),
+            _ => Err(Refused::ReadOnly { gives_tokens: path == TOKEN_PATH }),
         }
     }
 
@@ -95,17 +92,16 @@ impl Door {
             None => !required,
         };
         if !good {
-            return Err(plain(StatusCode::UNAUTHORIZED, format!("get a token by PUT {TOKEN_PATH} and send it\n")));
+            return Err(Refused::TokenNeeded);
         }
         let found = document::find(&about, &self.surroundings(), path);
-        found.map(|found| plain(StatusCode::OK, found)).ok_or_else(|| plain(StatusCode::NOT_FOUND, "not found\n"))
+        found.map(|found| plain(StatusCode::OK, found)).ok_or(Refused::NotFound)
     }
 
     async fn give_token(&self, private: Ipv4Addr, headers: &HeaderMap) -> Result<Response<Body>, Refused> {
         let asked = one(headers, &TTL)?.and_then(|text| text.parse().ok()).map(Duration::from_secs);
         let Some(life) = asked.filter(|life| !life.is_zero() && *life <= LONGEST) else {
-            let sentence = format!("say in {TTL} how long it is to be good, 1 to {} seconds\n", LONGEST.as_secs());
-            return Err(plain(StatusCode::BAD_REQUEST, sentence));
+            return Err(Refused::NoLife(TTL));
         };
         let about = self.about(private).await?;
         let mut response = plain(StatusCode::OK, self.desk.tokens.issue(&about.instance, life, Instant::now()));
@@ -119,8 +115,8 @@ impl Door {
         let asked = self.desk.handle.ask(move |gateway| About::of(gateway, &vpc, private));
         match timeout(PATIENCE, asked).await {
             Ok(Ok(Some(about))) => Ok(about),
-            Ok(Ok(None)) => Err(nobody()),
-            Ok(Err(_)) | Err(_) => Err(plain(StatusCode::SERVICE_UNAVAILABLE, "the gateway is busy; try again\n")),
+            Ok(Ok(None)) => Err(Refused::Nobody),
+            Ok(Err(_)) | Err(_) => Err(Refused::Busy),
         }
     }
 
@@ -135,10 +131,9 @@ impl Door {
 
 /// Refuses questions that were meant for somebody else, as from a browser whose name service was made to lead here.
 fn asks_us(request: &Request<Bytes>) -> Result<(), Refused> {
-    let foreign = || plain(StatusCode::FORBIDDEN, "this is another host than the one you ask for\n");
-    let host = one(request.headers(), &HOST)?.ok_or_else(foreign)?;
+    let host = one(request.headers(), &HOST)?.ok_or(Refused::AnotherHost)?;
     let target = request.uri().authority().map_or(host, |authority| authority.as_str());
-    if is_ours(host) && is_ours(target) { Ok(()) } else { Err(foreign()) }
+    if is_ours(host) && is_ours(target) { Ok(()) } else { Err(Refused::AnotherHost) }
 }
 
 fn is_ours(host: &str) -> bool {
@@ -149,36 +144,17 @@ fn is_ours(host: &str) -> bool {
 }
 
 fn asks_by_itself(headers: &HeaderMap) -> Result<(), Refused> {
-    match PASSED_ON.iter().find(|name| headers.contains_key(*name)) {
-        Some(name) => Err(plain(StatusCode::FORBIDDEN, format!("a request with {name} is not answered\n"))),
-        None => Ok(()),
-    }
+    let passed_on = PASSED_ON.into_iter().find(|name| headers.contains_key(name));
+    passed_on.map_or(Ok(()), |name| Err(Refused::PassedOn(name)))
 }
 
 /// The header's one value. Of two, nobody can tell which is meant.
 fn one<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a str>, Refused> {
-    let twice = || plain(StatusCode::BAD_REQUEST, format!("the header {name} is not one text\n"));
+    let twice = || Refused::NotOneText(name.clone());
     let mut values = headers.get_all(name).iter();
     match (values.next(), values.next()) {
         (None, _) => Ok(None),
         (Some(value), None) => value.to_str().map(Some).map_err(|_| twice()),
         (Some(_), Some(_)) => Err(twice()),
     }
-}
-
-fn nobody() -> Refused {
-    plain(StatusCode::NOT_FOUND, "there is no instance of that address\n")
-}
-
-fn slower() -> Refused {
-    let mut response = plain(StatusCode::TOO_MANY_REQUESTS, "too many questions; ask again in a second\n");
-    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("1"));
-    response
-}
-
-fn not_allowed(path: &str) -> Refused {
-    let allowed = if path == TOKEN_PATH { "GET, HEAD, PUT" } else { "GET, HEAD" };
-    let mut response = plain(StatusCode::METHOD_NOT_ALLOWED, "what an instance is told can only be read\n");
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
-    response
 }

@@ -30,6 +30,8 @@ mod instances;
 mod interfaces;
 /// Addresses live through the daemon and the command line.
 mod lifecycle;
+/// What instances ask about themselves.
+mod metadata;
 /// Metrics, dashboard and alerts.
 mod metrics;
 /// Generic mode, several VPCs, the monitor.
