@@ -166,12 +166,9 @@ async fn serve(config: Config, reading: Reading, level: Level) -> Result<()> {
     service::notify(&[NotifyState::Stopping]);
     reloads.abort();
     level.abort();
-    drop(metrics);
+    drop((metrics, metadata));
     for server in [api, console].into_iter().flatten() {
         server.close().await;
-    drop((metrics, metadata));
-    if let Some(api) = api {
-        api.close().await;
     }
     server.close().await;
     if outcome.is_ok() {

@@ -214,7 +214,7 @@ fn the_sample_says_of_each_key_whether_it_needs_a_restart() {
          ordinary_ip_on_unbind = \"none\"\nreturn_ordinary_ip = true\nchange_ordinary_ip = true\n\
          eips_per_account = 1\nreallocations_per_day = 1\nrecycle_bin = \"1s\"\n\
          api_changes_per_second = 1\napi_reads_per_second = 1\napi_weak_signatures = true\n\
-         console_names = [\"console.example\"]\nprivate_ranges = [\"10.0.0.0/8\"]",
+         console_names = [\"console.example\"]\nprivate_ranges = [\"10.0.0.0/8\"]\n\
          metadata_token = \"required\"\nmetadata_per_second = 1",
     );
     let immediate: Vec<&str> = Config::default().differences(&other).iter().map(|found| found.key).collect();
