@@ -56,7 +56,7 @@ pub(crate) fn package_and_check(binary: &Path) -> Result<()> {
 }
 
 /// The package of a binary.
-fn package(binary: &Path) -> Result<PathBuf> {
+pub(crate) fn package(binary: &Path) -> Result<PathBuf> {
     let place = workspace::target_dir().join("deb");
     let root = place.join("root");
     if root.exists() {

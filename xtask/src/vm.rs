@@ -3,6 +3,7 @@
 //! A machine is Debian's kernel, a root image made of Debian's packages, and a tar archive with what to run in it. All
 //! of it is below `target/vm`; nothing is installed on this host but qemu and what makes images.
 
+mod acceleration;
 mod image;
 mod kernel;
 mod machine;
@@ -15,14 +16,16 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail, ensure};
 
 use crate::build::{self, Profile};
+use crate::deb;
 use crate::privilege;
 use crate::setup::{self, Need, Tools};
 use crate::shell::{self, Run};
 use crate::step::Summary;
 use crate::workspace;
 
+use acceleration::Acceleration;
 use kernel::{Kernel, SERIES};
-use machine::{Acceleration, Machine};
+use machine::Machine;
 
 /// Tests of the kernel binary that hold on any kernel and fit into minutes where the processor is emulated.
 const EMULATED: &str = "vectors:: verifier:: lifecycle:: traffic::";
@@ -31,13 +34,24 @@ const ACCELERATED: &str =
     "--skip bench:: --skip size:: --skip random:: --skip bulk:: --skip growth:: --skip foreseen::";
 
 const SUITES: &str = include_str!("vm/guest/suites");
+const PACKAGE: &str = include_str!("vm/guest/package");
+
+/// Parts that a filter chooses by their whole name.
+const PACKAGE_PART: &str = "package";
+const POWER_PART: &str = "power cut";
 
 /// Which machines to boot.
 pub(crate) struct Machines<'a> {
     /// `6.1`, `6.12`; all where empty.
     pub(crate) kernels: &'a [String],
-    /// Tests whose name contains this, of both binaries.
+    /// Tests whose name contains this, of both binaries, or one part: `power cut`, `package`.
     pub(crate) filter: Option<&'a str>,
+}
+
+impl Machines<'_> {
+    fn is(&self, part: &str) -> bool {
+        self.filter == Some(part)
+    }
 }
 
 /// Boots each kernel and runs the tests in it.
@@ -50,20 +64,27 @@ pub(crate) fn run(machines: &Machines) -> Result<Summary> {
     }
     let tools = setup::ensure(Need::Machines)?;
     let mut summary = Summary::default();
-    let acceleration = Acceleration::here();
+    let chosen = |name: &str| machines.kernels.is_empty() || machines.kernels.iter().any(|kernel| kernel == name);
+    let chosen: Vec<_> = SERIES.iter().filter(|series| chosen(series.name)).collect();
+    let acceleration = Acceleration::here(&kernel::fetch(chosen.first().context("no kernel is chosen")?)?)?;
     println!("{acceleration}");
     let built = Built::build(&tools)?;
-    let chosen = |name: &str| machines.kernels.is_empty() || machines.kernels.iter().any(|kernel| kernel == name);
-    for series in SERIES.iter().filter(|series| chosen(series.name)) {
-        let mut booted = None;
-        summary.part(&format!("Linux {}: tests", series.name), || {
-            let (kernel, image) = booted.insert(ready(series)?);
-            suites(kernel, image, &built, &acceleration, machines.filter)
-        });
-        if let Some((kernel, image)) = booted.as_ref().filter(|_| machines.filter.is_none()) {
-            summary.part(&format!("Linux {}: power cut", series.name), || {
-                power::cut(kernel, image, &built.eipgate, &acceleration)
+    for series in chosen {
+        let asked = |part: &str| machines.filter.is_none() || machines.is(part);
+        let mut part = |name: &str, run: &dyn Fn(&Kernel, &Path) -> Result<()>| {
+            summary.part(&format!("Linux {}: {name}", series.name), || {
+                let (kernel, image) = ready(series)?;
+                run(&kernel, &image)
             });
+        };
+        if !machines.is(POWER_PART) && !machines.is(PACKAGE_PART) {
+            part("tests", &|kernel, image| suites(kernel, image, &built, &acceleration, machines.filter));
+        }
+        if asked(POWER_PART) {
+            part(POWER_PART, &|kernel, image| power::cut(kernel, image, &built.eipgate, &acceleration));
+        }
+        if asked(PACKAGE_PART) {
+            part(PACKAGE_PART, &|kernel, image| package(kernel, image, &built.eipgate, &acceleration));
         }
     }
     Ok(summary)
@@ -122,6 +143,19 @@ fn suites(
     let machine = Machine { kernel, image, keep: false, payload: payload.close()?, acceleration };
     let said = machine.run(limit)?;
     ensure!(said.ended_well(), "the machine said last:\n{}", said.last(25));
+    Ok(())
+}
+
+/// Installs, runs and removes the package in a machine with systemd.
+fn package(kernel: &Kernel, image: &Path, eipgate: &Path, acceleration: &Acceleration) -> Result<()> {
+    let package = deb::package(eipgate)?;
+    let payload = Payload::begin(kernel, "package")?;
+    fs::copy(&package, payload.directory.join("eipgate.deb")).with_context(|| package.display().to_string())?;
+    payload.text("run", PACKAGE)?;
+    payload.text("under-systemd", "")?;
+    let limit = Duration::from_secs(if acceleration.is_fast() { 120 } else { 600 });
+    let said = Machine { kernel, image, keep: false, payload: payload.close()?, acceleration }.run(limit)?;
+    ensure!(said.ended_well(), "the machine said last:\n{}", said.last(50));
     Ok(())
 }
 

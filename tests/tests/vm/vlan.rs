@@ -1,8 +1,10 @@
 //! Tagged links beside the host's own VLAN sub-interfaces, which take the kernel's module 8021q.
 
 use lab::frames::word;
+use lab::lab::daemon::text;
 use lab::lab::server::{Server, tcp_exchange};
 use lab::lab::{Direction, Namespace, at};
+use serde_json::Value;
 
 use crate::site::{INSTANCE, OUTSIDE, Site, WEB};
 
@@ -18,6 +20,8 @@ fn tagged(namespace: &Namespace, interface: &str, tags: &[u16]) -> String {
             &format!("link add {above} link {below} type vlan id {tag} protocol {protocol}\nlink set {above} up\n");
         below = above;
     }
+    // What is above takes over the MTU of what is below, tags included.
+    lines += &format!("link set {below} mtu 1500\n");
     namespace.ip(&lines).unwrap();
     below
 }
@@ -26,14 +30,23 @@ fn tags_in_frames(namespace: &Namespace, interface: &str) {
     namespace.features(interface, &["txvlan", "off", "tx-vlan-stag-hw-insert", "off"]).unwrap();
 }
 
+/// What an interface must carry for packets of 1500 bytes with these tags. Drivers, veth's among them, make room for one
+/// tag beside their MTU; what a second takes has to be in it, with a gateway as without.
+fn room(tags: &[u16]) -> usize {
+    1500 + 4 * tags.len().saturating_sub(1)
+}
+
 /// Runs a conversation both ways over links with these tags, whose routes lead by sub-interfaces.
 fn conversation(up: &[u16], down: &[u16], uplink: &str, downlink: &str) {
     let mut site = Site::new();
     let (gateway, outside, inside) = (site.gateway.clone(), site.outside.clone(), site.inside.clone());
     site.join("up0", &outside);
     site.join("down0", &inside);
-    for peer in [&outside, &inside] {
+    for (gate, peer, tags) in [("up0", &outside, up), ("down0", &inside, down)] {
         tags_in_frames(peer, "eth0");
+        for (namespace, interface) in [(&gateway, gate), (peer, "eth0")] {
+            namespace.ip(&format!("link set {interface} mtu {}\n", room(tags))).unwrap();
+        }
     }
     let (gate_up, gate_down) = (tagged(&gateway, "up0", up), tagged(&gateway, "down0", down));
     let (peer_up, peer_down) = (tagged(&outside, "eth0", up), tagged(&inside, "eth0", down));
@@ -73,4 +86,28 @@ fn t49_routes_over_vlan_sub_interfaces_leave_by_the_interface_below_with_its_tag
 #[test]
 fn t49_routes_over_stacked_sub_interfaces_leave_with_both_tags() {
     conversation(&[7], &[200, 300], "up0:7", "down0:200.300=vpc-a");
+}
+
+#[test]
+fn t49_the_doctor_names_the_mtu_that_two_tags_take() {
+    let site = Site::new();
+    let gateway = site.gateway.clone();
+    site.join("up0", &site.outside);
+    site.join("down0", &site.inside);
+    tagged(&gateway, "up0", &[7]);
+    tagged(&gateway, "down0", &[200, 300]);
+    let narrow = || {
+        let links = ["--uplink", "up0:7", "--downlink", "down0:200.300=vpc-a", "--pool", "203.0.113.0/28"];
+        let words: Vec<&str> = ["doctor", "--allow-reserved-pools", "-o", "json"].into_iter().chain(links).collect();
+        let finished = site.daemon.cli(&words).unwrap();
+        let findings: Vec<Value> =
+            serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
+        findings.into_iter().filter(|finding| finding["check"] == "vlan_mtu").collect::<Vec<_>>()
+    };
+    let found = narrow();
+    assert_eq!(found.len(), 1, "{found:#?}");
+    let mend = text(&found[0], "mend").unwrap();
+    assert_eq!(mend, "ip link set dev down0 mtu 1504");
+    gateway.tell(&["sh", "-ec", &mend]).unwrap();
+    assert!(narrow().is_empty());
 }

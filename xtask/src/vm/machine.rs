@@ -1,6 +1,5 @@
 //! A virtual machine: booted, listened to, and ended.
 
-use std::fmt;
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
@@ -12,6 +11,7 @@ use anyhow::{Context as _, Result, bail};
 
 use crate::step::duration;
 
+use super::acceleration::Acceleration;
 use super::kernel::Kernel;
 use super::{directory, image, program};
 
@@ -23,54 +23,6 @@ const NICS: [&str; 4] = ["up-gate", "up-peer", "down-gate", "down-peer"];
 const QUEUES: u32 = 4;
 /// Between two looks at what the machine says.
 const PAUSE: Duration = Duration::from_millis(20);
-
-/// What carries the machine's processor.
-pub(super) enum Acceleration {
-    Kvm,
-    Emulation { why: String },
-}
-
-impl Acceleration {
-    /// Looks at this host. A `/dev/kvm` alone is not enough: without the processor's own virtualisation it carries only
-    /// guests that know of it, and Debian's kernels hang in it.
-    pub(super) fn here() -> Self {
-        let flags = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let device = File::options().read(true).write(true).open("/dev/kvm");
-        Self::of(&flags, device.map(drop).map_err(|error| error.to_string()))
-    }
-
-    fn of(cpuinfo: &str, device: Result<(), String>) -> Self {
-        let virtualises = cpuinfo.split_whitespace().any(|flag| flag == "vmx" || flag == "svm");
-        match device {
-            Err(error) => Self::Emulation { why: format!("no KVM here (/dev/kvm: {error})") },
-            Ok(()) if !virtualises => {
-                Self::Emulation { why: "no KVM here (the processor shows neither vmx nor svm)".into() }
-            }
-            Ok(()) => Self::Kvm,
-        }
-    }
-
-    pub(super) fn is_fast(&self) -> bool {
-        matches!(self, Self::Kvm)
-    }
-
-    fn words(&self) -> [&'static str; 4] {
-        match self {
-            // Hosts that are machines themselves do not all let this register be set.
-            Self::Kvm => ["-accel", "kvm", "-cpu", "host,-arch-capabilities"],
-            Self::Emulation { .. } => ["-accel", "tcg,thread=multi", "-cpu", "max"],
-        }
-    }
-}
-
-impl fmt::Display for Acceleration {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Kvm => f.write_str("The machines run on KVM."),
-            Self::Emulation { why } => write!(f, "{why}: the machines are EMULATED, which takes many times longer."),
-        }
-    }
-}
 
 /// A machine to be booted.
 pub(super) struct Machine<'a> {
@@ -226,15 +178,7 @@ impl Said {
 
 #[cfg(test)]
 mod tests {
-    use super::{Acceleration, Said};
-
-    #[test]
-    fn kvm_takes_the_device_and_the_processor() {
-        assert!(Acceleration::of("flags : fpu svm\n", Ok(())).is_fast());
-        assert!(!Acceleration::of("flags : fpu hypervisor\n", Ok(())).is_fast());
-        let none = Acceleration::of("flags : vmx\n", Err("No such file".into()));
-        assert!(none.to_string().contains("/dev/kvm: No such file"), "{none}");
-    }
+    use super::Said;
 
     #[test]
     fn a_machine_has_ended_well_only_when_it_says_so() {

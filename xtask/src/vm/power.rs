@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, ensure};
 
+use super::acceleration::Acceleration;
 use super::kernel::Kernel;
-use super::machine::{Acceleration, Machine, Said};
+use super::machine::{Machine, Said};
 use super::{Payload, directory, sh};
 
 const SCRIPT: &str = include_str!("guest/cut");

@@ -33,6 +33,7 @@ pub fn examine(plan: &Plan, topology: &Topology) -> Vec<Finding> {
         findings.push(about(settings(name, attached)));
     }
     findings.extend(mtu(plan, topology));
+    findings.extend(room_for_tags(plan, topology));
     findings.extend(neighbours(plan, topology));
     findings
 }
@@ -185,6 +186,30 @@ fn mtu(plan: &Plan, topology: &Topology) -> Option<Finding> {
     }
 }
 
+/// Links whose packets do not fit through the interface below their sub-interfaces with every tag on them.
+fn room_for_tags(plan: &Plan, topology: &Topology) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    for link in tables::present(plan, topology) {
+        let (below, above) = (link.interface, link.routing);
+        let needed = mtu_below(above.mtu, link.plan.tags.len());
+        if above.index == below.index || below.mtu >= needed {
+            continue;
+        }
+        let told =
+            format!("packets of {} bytes from {} are lost: with both tags they are too long", above.mtu, above.name);
+        let mend = format!("ip link set dev {} mtu {needed}", below.name);
+        findings.push(Finding::warning("vlan_mtu", told).mend(mend).about(&below.name));
+    }
+    findings
+}
+
+/// The MTU that an interface has to have for packets of this size above so many tags. Drivers make room for one tag beside
+/// their MTU, and drop what a second one makes too long.
+fn mtu_below(above: u32, tags: usize) -> u32 {
+    const TAG: u32 = 4;
+    above + if tags > 1 { TAG } else { 0 }
+}
+
 /// The routers that routes over our links lead to.
 fn neighbours(plan: &Plan, topology: &Topology) -> Vec<Finding> {
     let mut routers: Vec<NextHop> = Vec::new();
@@ -215,4 +240,14 @@ fn neighbours(plan: &Plan, topology: &Topology) -> Vec<Finding> {
         found.about(format!("{address} on {name}"))
     };
     routers.iter().map(finding).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::mtu_below;
+
+    #[test]
+    fn only_a_second_tag_takes_a_larger_mtu_below() {
+        assert_eq!([0, 1, 2].map(|tags| mtu_below(1500, tags)), [1500, 1500, 1504]);
+    }
 }
