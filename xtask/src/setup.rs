@@ -4,6 +4,7 @@
 //! linker and the LLVM it loads, the programs on PATH. All of that takes a fraction of a second.
 
 mod apt;
+mod clients;
 mod compiler;
 mod linker;
 mod programs;
@@ -23,7 +24,7 @@ use compiler::Compiler;
 use linker::Linker;
 use programs::Program;
 
-const STEPS: usize = 5;
+const STEPS: usize = 6;
 
 /// rustup answers at once or hangs in retries; a longer download is the user's to start.
 const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
@@ -36,6 +37,7 @@ What it brings:
                   rustc-web cargo-web rust-web-src (nothing of your rustup changes)
   bpf-linker      0.13.0 for LLVM 22, compiled into target/tools (a few minutes, once)
   promtool        from Debian's package of Prometheus, unpacked into target/tools and not installed
+  Python SDK      the cloud's own, by pip into target/tools: the tests drive the API with it
   programs        nft, ip, ping, tcpdump and others that the daemon, the lab and the tests run
 
 Examples:
@@ -92,6 +94,7 @@ struct Missing {
     linker: Option<Linker>,
     programs: Vec<&'static Program>,
     promtool: bool,
+    clients: bool,
 }
 
 impl Missing {
@@ -104,12 +107,13 @@ impl Missing {
             Need::Machines => programs::missing_for_machines(|command| shell::find_program(command).is_some()),
         };
         let promtool = need == Need::Run && promtool::find().is_none();
-        Self { compiler, linker: linker::find(llvm), programs, promtool }
+        let clients = need == Need::Run && clients::find().is_none();
+        Self { compiler, linker: linker::find(llvm), programs, promtool, clients }
     }
 
     fn into_tools(self) -> Result<Tools, Self> {
         match self {
-            Self { compiler: Some(compiler), linker: Some(linker), programs, promtool: false }
+            Self { compiler: Some(compiler), linker: Some(linker), programs, promtool: false, clients: false }
                 if programs.is_empty() =>
             {
                 Ok(Tools { compiler, linker })
@@ -141,6 +145,7 @@ impl Missing {
         }
         things.extend(self.programs.iter().map(|program| program.command.to_owned()));
         things.extend(self.promtool.then(|| "promtool".to_owned()));
+        things.extend(self.clients.then(|| "the cloud's Python SDK".to_owned()));
         if things.is_empty() { "nothing".into() } else { things.join(", ") }
     }
 }
@@ -170,6 +175,8 @@ fn bring(need: Need) -> Result<Tools> {
     if need == Need::Run {
         let step = Step::begin(5, STEPS, "promtool");
         finish(step, |step| Ok(((), promtool::bring(step)?.display().to_string())))?;
+        let step = Step::begin(6, STEPS, "the cloud's Python SDK");
+        finish(step, |step| Ok(((), clients::bring(step)?.display().to_string())))?;
     }
     Ok(Tools { compiler, linker })
 }
@@ -287,8 +294,13 @@ mod tests {
 
     #[test]
     fn nothing_missing_gives_the_tools() {
-        let missing =
-            Missing { compiler: Some(compiler()), linker: Some(linker()), programs: Vec::new(), promtool: false };
+        let missing = Missing {
+            compiler: Some(compiler()),
+            linker: Some(linker()),
+            programs: Vec::new(),
+            promtool: false,
+            clients: false,
+        };
         assert_eq!(missing.describe(), "nothing");
         assert!(missing.packages(true).is_empty());
         assert!(missing.into_tools().is_ok());
@@ -297,7 +309,8 @@ mod tests {
     #[test]
     fn a_missing_program_is_asked_of_apt_by_its_package() {
         let programs = programs::missing(|command| command != "nft");
-        let missing = Missing { compiler: Some(compiler()), linker: Some(linker()), programs, promtool: false };
+        let missing =
+            Missing { compiler: Some(compiler()), linker: Some(linker()), programs, promtool: false, clients: false };
         assert_eq!(missing.describe(), "nft");
         assert_eq!(missing.packages(true), ["nftables"]);
         assert!(missing.into_tools().is_err());
@@ -305,7 +318,8 @@ mod tests {
 
     #[test]
     fn the_compiler_comes_from_apt_only_where_asked() {
-        let missing = Missing { compiler: None, linker: Some(linker()), programs: Vec::new(), promtool: false };
+        let missing =
+            Missing { compiler: None, linker: Some(linker()), programs: Vec::new(), promtool: false, clients: false };
         assert!(missing.packages(true).contains(&"rustc-web"));
         assert!(missing.packages(false).is_empty());
         assert_eq!(missing.describe(), "eBPF compiler");

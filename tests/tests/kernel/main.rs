@@ -1,6 +1,7 @@
 //! Every test that needs a kernel, in one binary.
 
 /// Who is answered by ARP, and what is announced.
+mod api;
 mod arp;
 /// The rig of the benchmark.
 mod bench;
