@@ -54,7 +54,7 @@ pub use self::error::{GatewayError, Kind};
 use self::group::Group;
 pub use self::handle::{Handle, Operations, Past, Stopped};
 use self::handle::{Job, QUEUE};
-use self::hosts::{Earlier, Touched, hosts};
+use self::hosts::{Earlier, Touched, hosts, hosts_stored};
 pub use self::meter::{AddressTraffic, Meter, Traffic, VerdictRow};
 pub use self::opening::{Opened, put_up_guard, start};
 pub use self::outside::Outside;

@@ -28,6 +28,12 @@ impl<T: Ord> Ranked<T> {
     }
 
     pub(super) fn insert(&mut self, item: T) {
+        // What comes in order needs no search.
+        if let Some(last) = self.chunks.last_mut().filter(|chunk| chunk.len() < CHUNK && chunk.last() < Some(&item)) {
+            last.push(item);
+            self.len += 1;
+            return;
+        }
         let Some(at) = self.chunk_of(&item) else {
             self.chunks.push(vec![item]);
             self.len = 1;

@@ -2,16 +2,31 @@
 
 use std::net::Ipv4Addr;
 
-use crate::address::{Change, Fact, Instance, InstanceId, Ledger, VpcId};
+use crate::address::{Change, Fact, Instance, InstanceId, Ledger, SoundSnapshot, VpcId};
 use crate::dataplane::Host;
 
 /// Every instance, with a public address in effect or without: invariant 2 in one line.
 pub(super) fn hosts(ledger: &Ledger) -> Vec<Host> {
-    let mut hosts = Vec::with_capacity(ledger.instances().len());
-    hosts.extend(ledger.instances_with_public().map(|(instance, public)| Host {
+    let fenced = |public: Ipv4Addr| ledger.fence(public).is_some();
+    collect(ledger.instances().len(), ledger.instances_with_public(), fenced)
+}
+
+/// The same of a ledger that is not built yet.
+pub(super) fn hosts_stored(content: &SoundSnapshot) -> Vec<Host> {
+    let fenced = |public: Ipv4Addr| content.is_fenced(public);
+    collect(content.instances().len(), content.instances_with_public(), fenced)
+}
+
+fn collect<'a>(
+    count: usize,
+    instances: impl Iterator<Item = (&'a Instance, Option<Ipv4Addr>)>,
+    fenced: impl Fn(Ipv4Addr) -> bool,
+) -> Vec<Host> {
+    let mut hosts = Vec::with_capacity(count);
+    hosts.extend(instances.map(|(instance, public)| Host {
         vpc: instance.vpc.clone(),
         private: instance.private,
-        public: public.filter(|public| ledger.fence(*public).is_none()),
+        public: public.filter(|public| !fenced(*public)),
     }));
     hosts
 }

@@ -1,4 +1,4 @@
-//! The start, in the only order there is: pool, store in full, ledger, and only then the maps.
+//! The start, in the only order there is: pool, store in full, its contradictions looked for, and only then the maps.
 
 use std::collections::BTreeSet;
 
@@ -6,16 +6,16 @@ use anyhow::{Context as _, Result, ensure};
 use tokio::sync::watch;
 use tracing::{debug, info, warn};
 
-use crate::address::{Capacity, Ledger, Pool, VpcId};
+use crate::address::{Capacity, Pool, SoundSnapshot, VpcId};
 use crate::config::{Config, check_vpcs};
 use crate::dataplane::{self, DataPlane, Environment};
 use crate::store::Store;
 
-use super::{Configuration, Cursors, Gateway, Kept, Outside, PacketPath, Pulse, Tally, hosts, plan, pool};
+use super::{Configuration, Cursors, Gateway, Kept, Outside, PacketPath, Pulse, Tally, hosts_stored, plan, pool};
 
 /// A store read in full and found good. Only this leads to a [`Gateway`], so no map is touched without it (invariant 3).
 pub struct Opened {
-    ledger: Ledger,
+    content: SoundSnapshot,
     configured: Pool,
     store: Store,
     config: Config,
@@ -54,30 +54,28 @@ impl Locked {
         }
         let path = store.path().display().to_string();
         let contradiction = || format!("{path} contradicts itself or the configuration, and nothing was changed");
-        let ledger = Ledger::restore(pool, snapshot).with_context(contradiction)?.with_policy(config.policy());
+        let content = SoundSnapshot::new(pool, snapshot).with_context(contradiction)?;
 
-        let (pairs, instances) = (ledger.association_count(), ledger.instances().len());
+        let (pairs, instances) = (content.association_count(), content.instances().len());
         ensure!(pairs <= config.max_pairs as usize, "{pairs} pairs are stored; raise max_pairs to that at least");
         ensure!(
             instances <= config.max_instances as usize,
             "{instances} instances are stored; raise max_instances to that at least"
         );
         let vpcs = config.vpcs();
-        let stored: BTreeSet<&VpcId> = ledger.instances().map(|instance| &instance.vpc).collect();
+        let stored: BTreeSet<&VpcId> = content.instances().iter().map(|instance| &instance.vpc).collect();
         check_vpcs(vpcs.iter().chain(stored.iter().copied()))?;
         for vpc in stored.iter().filter(|vpc| !vpcs.contains(**vpc)) {
             warn!(%vpc, "instances are stored in a VPC that no downlink belongs to; they cannot be reached");
         }
-        for (address, holder) in ledger.held_outside_pool() {
-            warn!(%address, "{holder} holds an address that no pool has; it keeps it");
-        }
-        debug!("the ledger is restored");
-        Ok(Opened { ledger, configured, store, config })
+        debug!("what is stored contradicts nothing");
+        Ok(Opened { content, configured, store, config })
     }
 }
 
 impl Opened {
-    /// Takes over a packet path: makes its maps equal to the ledger and then attaches it.
+    /// Takes over a packet path: makes its maps equal to what is stored and attaches it. The ledger, which packets do not
+    /// wait for, is built meanwhile.
     pub async fn take_over<P: PacketPath>(self, mut path: P, mut outside: Outside) -> Result<Gateway<P>> {
         // A mistyped state directory looks like a new gateway. Believing it would sweep every binding that serves now.
         let held: u64 = path.status().maps.iter().map(|map| map.entries).sum();
@@ -87,19 +85,27 @@ impl Opened {
              right? (`eipgate detach` makes a fresh start, and stops traffic)",
             self.store.path().display()
         );
-        let hosts = hosts(&self.ledger);
+        let hosts = hosts_stored(&self.content);
+        let prefixes = self.content.pool().prefixes();
+        let policy = self.config.policy();
+        let building = tokio::task::spawn_blocking(move || self.content.into_ledger().with_policy(policy));
         debug!(hosts = hosts.len(), "the packet path is there and the hosts are known");
-        path.set_pools(&self.ledger.pool().prefixes()).context("cannot make the pools known to the packet path")?;
+        path.set_pools(&prefixes).context("cannot make the pools known to the packet path")?;
         let drift = path.reconcile(&hosts).context("cannot bring the maps in step with the ledger")?;
         let mut tally = Tally::default();
         tally.reconciled(Some(&drift));
         info!(drift.added, drift.removed, drift.changed, "the maps are in step with the ledger");
         path.attach().await?;
+        let ledger = building.await.context("building the ledger")?;
+        debug!("the ledger is built");
+        for (address, holder) in ledger.held_outside_pool() {
+            warn!(%address, "{holder} holds an address that no pool has; it keeps it");
+        }
         let capacity =
             Capacity { pairs: self.config.max_pairs as usize, instances: self.config.max_instances as usize };
         Ok(Gateway {
-            unconfirmed: self.ledger.duplicates().collect(),
-            ledger: self.ledger,
+            unconfirmed: ledger.duplicates().collect(),
+            ledger,
             store: self.store,
             path,
             capacity,
@@ -133,7 +139,7 @@ pub async fn start(config: &Config) -> Result<Gateway<DataPlane>> {
     let mut plan = plan::plan(config);
     if !dataplane::is_first_start(&plan) {
         let (opened, outside) = (locked.read()?, outside()?);
-        plan.pools = opened.ledger.pool().prefixes();
+        plan.pools = opened.content.pool().prefixes();
         return opened.take_over(DataPlane::start(plan).await?, outside).await;
     }
     // Nothing forwards yet, so each moment counts; and there are no maps that the store could contradict. What is made
@@ -143,7 +149,7 @@ pub async fn start(config: &Config) -> Result<Gateway<DataPlane>> {
     debug!("the program is loaded");
     let (opened, outside) = (reading.await.context("reading the state")??, outside()?);
     let mut prepared = prepared?;
-    prepared.set_pools(opened.ledger.pool().prefixes());
+    prepared.set_pools(opened.content.pool().prefixes());
     opened.take_over(prepared.put_up()?, outside).await
 }
 
