@@ -1,7 +1,7 @@
 //! Next hops the kernel is asked to keep resolved.
 
-use std::collections::BTreeSet;
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
@@ -80,13 +80,33 @@ async fn remove_kept(handle: &Handle, interfaces: &BTreeSet<u32>) -> Result<Vec<
             found.push(message);
         }
     }
-    let mut lines = Vec::new();
+    let mut removed = BTreeMap::<String, Vec<Ipv4Addr>>::new();
     for message in found {
         let Some(((index, address), _)) = super::neighbours::neighbour(&message) else { continue };
         let name = all.get(&index).map_or_else(|| index.to_string(), |interface| interface.name.clone());
         if handle.neighbours().del(message).execute().await.is_ok() {
-            lines.push(format!("removed the neighbour {address} on {name}, which was kept resolved"));
+            removed.entry(name).or_default().push(address);
         }
     }
-    Ok(lines)
+    Ok(removed.into_iter().map(|(name, addresses)| said(&name, &addresses)).collect())
+}
+
+/// One line an interface, however many instances there are behind it.
+fn said(interface: &str, addresses: &[Ipv4Addr]) -> String {
+    match addresses {
+        [address] => format!("removed the neighbour {address} on {interface}, which was kept resolved"),
+        many => format!("removed {} neighbours on {interface}, which were kept resolved", many.len()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_thousand_neighbours_are_told_in_one_line() {
+        let addresses: Vec<Ipv4Addr> = (1..=1000).map(|number| Ipv4Addr::from_bits(0x0a00_0000 + number)).collect();
+        assert_eq!(said("eth1", &addresses), "removed 1000 neighbours on eth1, which were kept resolved");
+        assert_eq!(said("eth1", &addresses[..1]), "removed the neighbour 10.0.0.1 on eth1, which was kept resolved");
+    }
 }
