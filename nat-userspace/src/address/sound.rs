@@ -8,7 +8,7 @@ use std::net::Ipv4Addr;
 use super::stock::Stock;
 use super::{
     AccountId, Eip, Fence, Holder, Instance, InstanceId, Ledger, Member, Package, PackageId, Policy, Pool,
-    RestoreError, Snapshot, Time, VpcId,
+    RestoreError, Snapshot, Time,
 };
 
 /// A [`Snapshot`] of which a ledger can be made without fail.
