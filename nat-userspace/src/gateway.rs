@@ -312,6 +312,10 @@ impl<P: PacketPath> Gateway<P> {
                     self.observe(Command::MarkDuplicate { address });
                 }
             }
+            Notice::Meddled(what) => {
+                warn!("somebody else has changed the maps, which are made right: {what}");
+                self.reconcile();
+            }
             Notice::Degraded(reason) => {
                 error!("degraded: {reason}");
                 self.degraded = Some(reason);

@@ -20,13 +20,13 @@ Examples:
   cargo xtask test                          as root: everything; else all but the kernel tests, and it says so
   cargo xtask test hairpin                  tests whose name contains `hairpin`
   cargo xtask test hairpin -- --nocapture   with an option for the test binaries
-  cargo xtask test --long                   also the tests that take minutes
+  cargo xtask test --long                   also the tests that take minutes, and virtual machines
   cargo xtask test --vm                     on Debian's kernels, in virtual machines, instead of here
   cargo xtask test --vm --kernel 6.1 t49_   one kernel, and tests whose name contains `t49_`
 
 With CI=true a test that cannot run is a failure.")]
 pub(crate) struct Args {
-    /// Run the long tests too (sets EIPGATE_LONG=1)
+    /// Run the long tests too (sets EIPGATE_LONG=1), and without a filter what --vm runs
     #[arg(long)]
     long: bool,
     /// Run in virtual machines with Debian's kernels 6.1 and 6.12 and virtio NICs
@@ -64,7 +64,14 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     let summary = if args.vm {
         vm::run(&Machines { kernels: &args.kernels, filter: args.filter.as_deref() })?
     } else {
-        suites(args, &setup::ensure(need())?)?
+        let mut summary = suites(args, &setup::ensure(need())?)?;
+        if args.long && args.filter.is_none() && privilege::is_root() {
+            match vm::run(&Machines { kernels: &[], filter: None }) {
+                Ok(machines) => summary.append(machines),
+                Err(error) => drop(summary.part("virtual machines", || Err(error))),
+            }
+        }
+        summary
     };
     summary.print();
     verdict(&summary)

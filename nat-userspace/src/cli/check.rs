@@ -5,6 +5,8 @@ use std::process::ExitCode;
 use std::thread::sleep;
 use std::time::Duration;
 
+use anyhow::anyhow;
+
 use super::failure::{DEGRADED, Failure};
 use super::output::{print, show};
 use super::{Context, DEFAULT_BPF_DIR, DEFAULT_STATE_DIR};
@@ -43,6 +45,14 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         let again = look(args, context)?;
         let seen = std::mem::replace(&mut report, again).findings;
         report.findings.retain(|finding| seen.contains(finding));
+    }
+    if !report.daemon && !report.maps && !report.stored {
+        let (state, maps) = (args.state_dir.display(), args.bpf_dir.display());
+        return Err(anyhow!(
+            "there is nothing to check: no state in {state}, no maps in {maps}, and no daemon answers; are --state-dir, \
+             --bpf-dir and --socket right?"
+        )
+        .into());
     }
     print(&show(context.format, &report, page))?;
     Ok(match report.worst() {

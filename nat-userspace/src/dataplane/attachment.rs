@@ -31,8 +31,17 @@ impl Attachment {
                 path.display()
             );
         }
-        attachment.ifindex = Some(attachment.field("ifindex")?.parse()?).filter(|ifindex| *ifindex != 0);
+        attachment.ifindex = attachment.interface()?;
         Ok(attachment)
+    }
+
+    /// Whether the link holds its program on the interface it was found on.
+    pub fn holds(&self) -> Result<bool> {
+        Ok(self.ifindex.is_some() && self.interface()? == self.ifindex)
+    }
+
+    fn interface(&self) -> Result<Option<u32>> {
+        Ok(Some(self.field("ifindex")?.parse()?).filter(|ifindex| *ifindex != 0))
     }
 
     /// Has the interface run another program from the next packet on. The kernel refuses where the program replaced is

@@ -5,6 +5,7 @@
 
 mod arp;
 mod attachment;
+mod audit;
 mod bindings;
 mod counters;
 mod detach;
@@ -51,6 +52,7 @@ use tokio::time::{Interval, MissedTickBehavior};
 use crate::address::{Prefix, VpcId};
 pub use arp::ANNOUNCEMENTS_PER_SECOND;
 use arp::{Arp, Claim, Port};
+use audit::Audit;
 use bindings::Bindings;
 pub use bindings::Drift;
 pub use detach::detach;
@@ -113,6 +115,8 @@ pub enum Notice {
         /// The address.
         address: Ipv4Addr,
     },
+    /// Somebody else has changed the maps, in one sentence. They want to be reconciled.
+    Meddled(String),
     /// Something is not as it should be, in one sentence.
     Degraded(String),
     /// Everything is as it should be again.
@@ -132,6 +136,7 @@ pub struct DataPlane {
     mark: [u8; 6],
     watch: Watch,
     arp: Arp,
+    audit: Audit,
     program_log: Option<JoinHandle<()>>,
     tick: Interval,
     problems: Vec<String>,
@@ -226,6 +231,7 @@ impl DataPlane {
             mark,
             watch,
             arp: Arp::start()?,
+            audit: Audit::start(pins.clone(), plan.limits.slot_bits()),
             program_log,
             tick,
             problems: Vec::new(),
@@ -333,6 +339,13 @@ impl DataPlane {
                     }
                     continue;
                 }
+                Ok(()) = self.audit.found.changed() => {
+                    let found = self.audit.found.borrow_and_update().clone();
+                    return match self.learn_bindings_anew() {
+                        Ok(()) => Notice::Meddled(found),
+                        Err(error) => Notice::Degraded(format!("{found}, and the maps cannot be read anew: {error:#}")),
+                    };
+                }
                 _ = self.tick.tick() => fresh = Fresh::Yes,
             }
             if !self.serving {
@@ -353,6 +366,13 @@ impl DataPlane {
                 return notice;
             }
         }
+    }
+
+    /// Learns what the maps really hold, which is what a writer otherwise knows by itself.
+    fn learn_bindings_anew(&mut self) -> Result<()> {
+        let routing = self.bindings.next_hops().routing().clone();
+        self.bindings = Bindings::open(&self.pins, self.plan.limits, routing, false)?;
+        Ok(())
     }
 
     /// Where the pins are.
@@ -418,6 +438,10 @@ impl DataPlane {
                     interface.name
                 ));
             }
+            if interface.xdp.is_none() && self.program.was_taken_off(interface.index) {
+                tracing::warn!("somebody has taken the program off {}; it is put there again", interface.name);
+                self.program.forget(interface.index);
+            }
             if self.program.is_attached(interface.index) {
                 continue;
             }
@@ -428,6 +452,15 @@ impl DataPlane {
                     Ok(true) => tracing::info!("switched off GRO on {}, for generic XDP", interface.name),
                     Ok(false) => {}
                     Err(error) => tracing::warn!("GRO on {} could not be switched off: {error:#}", interface.name),
+                }
+            }
+            // Without its tag a frame belongs to another link, and so to another VPC.
+            match self.settings.switch_off_vlan_stripping(&interface.name) {
+                Ok(true) => tracing::info!("{} leaves VLAN tags on frames from now on", interface.name),
+                Ok(false) => {}
+                Err(error) => {
+                    let name = &interface.name;
+                    tracing::warn!("{name} takes VLAN tags off received frames and cannot be told not to: {error:#}");
                 }
             }
             self.program.attach(interface)?;

@@ -133,7 +133,12 @@ impl Program {
         Ok(())
     }
 
-    /// Forgets an interface that is gone, with its pin.
+    /// Whether somebody has ended the link on an interface, which holds nothing from then on.
+    pub fn was_taken_off(&self, ifindex: u32) -> bool {
+        self.links.get(&ifindex).is_some_and(|link| link.holds().is_ok_and(|holds| !holds))
+    }
+
+    /// Forgets an interface that is gone, or whose link is ended, with its pin.
     pub fn forget(&mut self, ifindex: u32) {
         if let Some(link) = self.links.remove(&ifindex)
             && let Err(error) = link.remove()

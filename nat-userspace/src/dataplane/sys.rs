@@ -96,8 +96,9 @@ pub const GET_GRO: u32 = 0x2b;
 const SET_GRO: u32 = 0x2c;
 /// ethtool's question for a word of flags.
 pub const GET_FLAGS: u32 = 0x25;
+const SET_FLAGS: u32 = 0x26;
 /// Received VLAN tags are taken off frames.
-pub const FLAG_RX_VLAN: u32 = 1 << 8;
+const FLAG_RX_VLAN: u32 = 1 << 8;
 /// Received packets are joined by the driver.
 pub const FLAG_LRO: u32 = 1 << 15;
 
@@ -109,6 +110,19 @@ pub fn gro(interface: &str, set: Option<bool>) -> io::Result<bool> {
     let before = ethtool_value(interface, GET_GRO)? != 0;
     if let Some(on) = set.filter(|on| *on != before) {
         ethtool(interface, SET_GRO, u32::from(on))?;
+    }
+    Ok(before)
+}
+
+/// Lets an interface take VLAN tags off received frames or leave them on, if told to; answers what it did before.
+///
+/// # Errors
+/// Those of the ethtool request, for a device that can do nothing else among others.
+pub fn vlan_stripping(interface: &str, set: Option<bool>) -> io::Result<bool> {
+    let flags = ethtool_value(interface, GET_FLAGS)?;
+    let before = flags & FLAG_RX_VLAN != 0;
+    if set.is_some_and(|on| on != before) {
+        ethtool(interface, SET_FLAGS, flags ^ FLAG_RX_VLAN)?;
     }
     Ok(before)
 }

@@ -15,6 +15,9 @@ const RECORD: &str = "host-settings.json";
 /// What the record calls generic receive offload of an interface.
 const GRO: &str = "gro/";
 
+/// What the record calls the stripping of VLAN tags on an interface.
+const RX_VLAN: &str = "rxvlan/";
+
 /// What the record calls an address on an interface: `address/INTERFACE/ADDRESS`.
 const ADDRESS: &str = "address/";
 
@@ -53,7 +56,8 @@ const NEIGHBOURS: [(&str, &str); 3] = [
 /// Sets and records.
 pub struct HostSettings {
     record: PathBuf,
-    /// What each setting was before the gateway first changed it, by path below `/proc/sys/net/ipv4`, and GRO.
+    /// What each setting was before the gateway first changed it, by path below `/proc/sys/net/ipv4`, and its
+    /// offloads.
     before: BTreeMap<String, String>,
 }
 
@@ -104,6 +108,16 @@ impl HostSettings {
         Ok(was_on)
     }
 
+    /// Has an interface leave VLAN tags on the frames it receives; answers whether it took them off.
+    pub fn switch_off_vlan_stripping(&mut self, interface: &str) -> Result<bool> {
+        let was_on = sys::vlan_stripping(interface, None)?;
+        if was_on {
+            self.note(&format!("{RX_VLAN}{interface}"), "on")?;
+            sys::vlan_stripping(interface, Some(false))?;
+        }
+        Ok(was_on)
+    }
+
     /// Notes that an address is about to be put on an interface, where there was none.
     pub fn note_address(&mut self, interface: &str, address: Ipv4Addr) -> Result<()> {
         self.note(&format!("{ADDRESS}{interface}/{address}"), "absent")
@@ -141,6 +155,12 @@ impl HostSettings {
             if let Some(interface) = name.strip_prefix(GRO) {
                 if sys::gro(interface, Some(true)).is_ok() {
                     lines.push(format!("switched on GRO on {interface} again"));
+                }
+                continue;
+            }
+            if let Some(interface) = name.strip_prefix(RX_VLAN) {
+                if sys::vlan_stripping(interface, Some(true)).is_ok() {
+                    lines.push(format!("let {interface} take VLAN tags off received frames again"));
                 }
                 continue;
             }

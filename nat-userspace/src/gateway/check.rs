@@ -26,6 +26,8 @@ pub struct Report {
     pub daemon: bool,
     /// Whether the maps were compared.
     pub maps: bool,
+    /// Whether there was a store to look at.
+    pub stored: bool,
     /// Instances stored.
     pub instances: usize,
     /// Those of them with a public address.
@@ -146,6 +148,7 @@ fn stored(state_dir: &Path, report: &mut Report) -> Result<Option<Hosts>> {
         report.notes.push(format!("nothing is stored in {}", state_dir.display()));
         return Ok(Some(Hosts::new()));
     };
+    report.stored = true;
     found.damage.into_iter().for_each(|what| report.find(Area::Store, Severity::Failure, what));
     let contradicts = !found.contradictions.is_empty();
     found.contradictions.into_iter().for_each(|what| report.find(Area::Ledger, Severity::Failure, what));

@@ -1,6 +1,7 @@
 //! The start, in the only order there is: pool, store in full, its contradictions looked for, and only then the maps.
 
 use std::collections::BTreeSet;
+use std::time::Instant;
 
 use anyhow::{Context as _, Result, ensure};
 use tokio::sync::watch;
@@ -45,8 +46,9 @@ impl Locked {
 
     fn read(self) -> Result<Opened> {
         let Locked { mut pool, environment, store, config } = self;
+        let began = Instant::now();
         let snapshot = store.load()?;
-        debug!("the state is read");
+        let read = began.elapsed();
         let configured = pool.clone();
         pool::follow_standings(&mut pool, &snapshot.standings, &environment)?;
         if pool.ranges().is_empty() {
@@ -68,7 +70,14 @@ impl Locked {
         for vpc in stored.iter().filter(|vpc| !vpcs.contains(**vpc)) {
             warn!(%vpc, "instances are stored in a VPC that no downlink belongs to; they cannot be reached");
         }
-        debug!("what is stored contradicts nothing");
+        let checked = began.elapsed() - read;
+        info!(
+            instances,
+            pairs,
+            read_ms = read.as_millis(),
+            checked_ms = checked.as_millis(),
+            "the state is read, and sound"
+        );
         Ok(Opened { content, configured, store, config })
     }
 }

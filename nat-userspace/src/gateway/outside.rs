@@ -4,7 +4,7 @@ use std::fmt::Debug;
 use std::fs::File;
 use std::io::{self, BufReader, Read as _};
 use std::str::FromStr;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use crate::address::Time;
 
@@ -15,7 +15,11 @@ const LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 pub struct Outside {
     clock: Box<dyn FnMut() -> Time + Send>,
     chance: Box<dyn FnMut() -> [u8; 8] + Send>,
+    /// A clock that nobody sets.
+    steady: Box<dyn FnMut() -> Duration + Send>,
     latest: Time,
+    /// What the steady clock showed then.
+    latest_steady: Duration,
 }
 
 impl Outside {
@@ -35,12 +39,34 @@ impl Outside {
         clock: impl FnMut() -> Time + Send + 'static,
         chance: impl FnMut() -> [u8; 8] + Send + 'static,
     ) -> Outside {
-        Outside { clock: Box::new(clock), chance: Box::new(chance), latest: Time::default() }
+        let begun = Instant::now();
+        Outside {
+            clock: Box::new(clock),
+            chance: Box::new(chance),
+            steady: Box::new(move || begun.elapsed()),
+            latest: Time::default(),
+            latest_steady: Duration::ZERO,
+        }
     }
 
-    /// The present moment, never before an earlier answer: a clock set back must not make releases look reordered.
+    /// With another steady clock.
+    #[cfg(test)]
+    pub(super) fn with_steady(self, steady: impl FnMut() -> Duration + Send + 'static) -> Outside {
+        Outside { steady: Box::new(steady), ..self }
+    }
+
+    /// The present moment, never before an earlier answer: a clock set back must not make releases look reordered. Until it
+    /// has caught up, time goes on by a clock that nobody sets, so that what rests and what is paid for still ends.
     pub fn now(&mut self) -> Time {
-        self.latest = self.latest.max((self.clock)());
+        let (clock, steady) = ((self.clock)(), (self.steady)());
+        if clock >= self.latest {
+            (self.latest, self.latest_steady) = (clock, steady);
+            return clock;
+        }
+        let passed = steady.saturating_sub(self.latest_steady).as_millis() as u64;
+        self.latest = Time(self.latest.0.saturating_add(passed));
+        // What is less than a millisecond counts the next time.
+        self.latest_steady += Duration::from_millis(passed);
         self.latest
     }
 

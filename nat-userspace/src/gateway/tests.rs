@@ -1,5 +1,6 @@
 //! The gateway over a packet path that only remembers: in what order things happen, and what happens when one fails.
 
+mod clock;
 mod flushes;
 mod serving;
 
@@ -491,22 +492,6 @@ async fn jobs_are_done_one_after_the_other_until_the_end() {
     let (outcome, ()) = tokio::join!(gateway.run(jobs, stopped), asking);
     outcome.unwrap();
     assert_eq!(handle.ask(|operations| operations.now()).await, Err(Stopped));
-}
-
-#[test]
-fn an_id_in_use_is_drawn_again_and_time_never_goes_back() {
-    let mut draws = [[0; 8], [0; 8], [1, 2, 3, 31, 32, 33, 254, 255]].into_iter();
-    let mut ticks = [5, 3, 7].into_iter();
-    let mut outside = Outside::new(move || Time(ticks.next().unwrap()), move || draws.next().unwrap());
-    let taken: EipId = outside.draw_id("eip-", |_| true);
-    assert_eq!(taken.as_str(), "eip-00000000");
-    let free: EipId = outside.draw_id("eip-", |id| *id != taken);
-    assert_eq!(free.as_str(), "eip-123z01yz");
-    assert_eq!([outside.now(), outside.now(), outside.now()], [Time(5), Time(5), Time(7)]);
-    let mut draws = [2, 1, 2, 0, 1, 3].map(|byte| [byte; 8]).into_iter();
-    let mut outside = Outside::new(|| Time(0), move || draws.next().unwrap());
-    let several: Vec<EipId> = outside.draw_ids("eip-", 3, |id: &EipId| id.as_str() != "eip-00000000");
-    assert_eq!(several.iter().map(EipId::as_str).collect::<Vec<_>>(), ["eip-11111111", "eip-22222222", "eip-33333333"]);
 }
 
 #[tokio::test]

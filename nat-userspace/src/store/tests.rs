@@ -216,6 +216,35 @@ fn what_a_killed_daemon_left_in_the_log_is_read_and_left_there() {
 }
 
 #[test]
+fn a_log_cut_anywhere_holds_the_commits_that_are_whole_and_no_half() {
+    let directory = tempfile::tempdir().unwrap();
+    let (mut store, _) = Store::open(directory.path()).unwrap();
+    // The states that were committed, in their order; the first is that of a store without a commit.
+    let mut states = vec![store.load().unwrap()];
+    store.commit(&change()).unwrap();
+    states.push(store.load().unwrap());
+    for last in 1..=6 {
+        store.commit(&mark(last)).unwrap();
+        states.push(store.load().unwrap());
+    }
+    let whole = files(directory.path());
+    let log = &whole["state.db-wal"];
+    let (mut reached, mut points) = (0, 0);
+    for length in (0..log.len()).step_by(512).chain([log.len()]) {
+        let cut = tempfile::tempdir().unwrap();
+        fs::write(cut.path().join("state.db"), &whole["state.db"]).unwrap();
+        fs::write(cut.path().join("state.db-wal"), &log[..length]).unwrap();
+        let found = Store::open(cut.path()).unwrap().1;
+        let place = states.iter().position(|state| *state == found);
+        let place = place.unwrap_or_else(|| panic!("cut at {length} of {}: {found:?}", log.len()));
+        assert!(place >= reached, "cut at {length}, later than before, and less is there");
+        (reached, points) = (place, points + 1);
+    }
+    println!("cut at {points} places");
+    assert_eq!(reached, states.len() - 1);
+}
+
+#[test]
 fn a_creation_cut_short_leaves_nothing_in_the_way() {
     let directory = tempfile::tempdir().unwrap();
     fs::write(directory.path().join(NEXT), "half a database").unwrap();

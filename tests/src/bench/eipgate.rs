@@ -46,12 +46,23 @@ pub fn put_up(undo: &Undo, kit: &mut Kit, site: &Site, pairs: Pairs, ends: Ends)
     let loading = Loading {
         seconds: seconds.unwrap_or(serving),
         serving_seconds: Some(serving),
+        store_seconds: Some(store_seconds(&daemon.log())?),
         kernel_bytes: maps.plain,
         counter_bytes: maps.per_cpu,
         rss_bytes,
         maps: maps.named,
     };
     Ok((daemon, loading))
+}
+
+/// How long the daemon has read its store, and looked whether that is sound, as it says in its log.
+fn store_seconds(log: &str) -> Result<[f64; 2]> {
+    let milliseconds = |field: &str| -> Result<f64> {
+        let value = log.split(field).nth(1).and_then(|rest| rest.split_whitespace().next());
+        let value = value.with_context(|| format!("the daemon does not say {field} in its log:\n{log}"))?;
+        Ok(value.parse::<f64>().with_context(|| format!("{field}{value}"))? / 1e3)
+    };
+    Ok([milliseconds("read_ms=")?, milliseconds("checked_ms=")?])
 }
 
 /// What the maps are made for.

@@ -48,7 +48,15 @@ pub fn nftables(site: &Site, pairs: Pairs, tracking: Tracking) -> Result<Loading
     if tracking == Tracking::Stateful {
         keep_flows(site)?;
     }
-    Ok(Loading { seconds, serving_seconds: None, kernel_bytes, counter_bytes: 0, rss_bytes: 0, maps: Vec::new() })
+    Ok(Loading {
+        seconds,
+        serving_seconds: None,
+        store_seconds: None,
+        kernel_bytes,
+        counter_bytes: 0,
+        rss_bytes: 0,
+        maps: Vec::new(),
+    })
 }
 
 /// Flows of the benchmark last longer than it does.

@@ -15,6 +15,8 @@ pub struct Loading {
     pub seconds: f64,
     /// Until the daemon says that it serves, where there is one.
     pub serving_seconds: Option<f64>,
+    /// How long the store was read, and looked through for contradictions, where there is one.
+    pub store_seconds: Option<[f64; 2]>,
     /// Kernel memory in bytes: of maps exactly, without per-CPU ones; of nftables what slab and vmalloc grew by, which
     /// other processes change too.
     pub kernel_bytes: u64,

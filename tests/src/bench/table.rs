@@ -89,13 +89,26 @@ fn packets(report: &Report) -> Table {
 }
 
 fn loading(report: &Report) -> Table {
-    let mut table = table(&["loaded", "to forwarding s", "says so s", "kernel MB", "counters MB", "daemon MB"]);
+    let mut table = table(&[
+        "loaded",
+        "to forwarding s",
+        "store read s",
+        "checked s",
+        "says so s",
+        "kernel MB",
+        "counters MB",
+        "daemon MB",
+    ]);
     for (name, loading) in &report.loading {
         let megabytes = |bytes: u64| format!("{:.1}", bytes as f64 / 1e6);
         let serving = loading.serving_seconds.map_or_else(String::new, |seconds| format!("{seconds:.3}"));
+        let [read, checked] =
+            loading.store_seconds.map_or_else(Default::default, |parts| parts.map(|seconds| format!("{seconds:.3}")));
         table.add([
             name.clone(),
             format!("{:.3}", loading.seconds),
+            read,
+            checked,
             serving,
             megabytes(loading.kernel_bytes),
             megabytes(loading.counter_bytes),

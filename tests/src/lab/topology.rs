@@ -122,7 +122,7 @@ impl Topology {
         for pair in self.pairs() {
             lines.push_str(&self.pair(lab, pair));
         }
-        ip_batch(&[], &lines)
+        make_links(lab, &lines)
     }
 
     /// Gives every interface its settings, addresses and routes and brings it up.
@@ -163,7 +163,7 @@ impl Topology {
 
     /// The link between router and gateway made anew, both ends still down and without addresses.
     pub fn make_transit(&self, lab: &str) -> Result<()> {
-        ip_batch(&[], &self.pair(lab, &PAIRS[1]))?;
+        make_links(lab, &self.pair(lab, &PAIRS[1]))?;
         for host in ["router", "gateway"] {
             let namespace = Namespace::named(format!("{lab}-{host}"));
             settle_interface(&namespace, if host == "router" { "gate0" } else { "up0" })?;
@@ -192,6 +192,12 @@ impl Topology {
             threads.into_iter().try_for_each(|thread| thread.join().expect("it returns its errors"))
         })
     }
+}
+
+/// Runs lines that make links. Older kernels refuse a name that is taken where the command is run, as `eth0` is on most
+/// hosts, so they are run in a namespace of the lab.
+fn make_links(lab: &str, lines: &str) -> Result<()> {
+    ip_batch(&["-n", &format!("{lab}-internet")], lines)
 }
 
 /// Sets what interfaces take over when they are made.

@@ -1,6 +1,6 @@
 //! `eipgate doctor`: every check is driven to the bad state, and the command it prints mends it.
 
-use lab::lab::daemon::text;
+use lab::lab::daemon::{binary, text};
 use lab::lab::{Lab, Namespace, SOON, Settings, wait};
 use serde_json::Value;
 
@@ -79,6 +79,7 @@ fn the_doctor_finds_a_healthy_gateway_healthy() {
         "xdp",
         "driver",
         "receive_offload",
+        "vlan_offload",
         "settings",
         "mtu",
         "neighbour",
@@ -176,21 +177,27 @@ fn t72_the_doctor_names_programs_and_modes_that_are_not_ours() {
 }
 
 #[test]
-fn t50_the_doctor_sees_that_tags_are_stripped() {
+fn t50_tags_are_left_on_frames_while_it_serves_and_the_doctor_sees_that_they_are_not() {
     let lab = Lab::new().unwrap();
-    let settings = Settings { downlinks: vec!["down0:100=blue".into()], ..Settings::default() };
+    let strips = || {
+        let features = lab.gateway.tell(&["ethtool", "-k", "down0"]).unwrap();
+        features.lines().any(|line| line.trim() == "rx-vlan-offload: on")
+    };
     lab.gateway.features("down0", &["rxvlan", "on"]).unwrap();
-    let found = finding(&lab, &settings, "vlan_offload", Some("down0"));
-    assert_eq!(
-        (&found["standing"], &found["mend"]),
-        (&"failure".into(), &"ethtool -K down0 rxvlan off".into()),
-        "{found}"
-    );
-    run(&lab.gateway, found["mend"].as_str().unwrap());
-    assert_eq!(finding(&lab, &settings, "vlan_offload", Some("down0"))["standing"], "ok");
-    // Untagged links have nothing to lose.
-    let (findings, _) = examine(&lab, &Settings::default());
-    assert!(findings.iter().all(|it| it["check"] != "vlan_offload"), "{findings:#?}");
+    let before = finding(&lab, &Settings::default(), "vlan_offload", Some("down0"));
+    assert!(before["finding"].as_str().unwrap().contains("the daemon switches that off"), "{before}");
+    lab.daemon.start(Settings::default()).unwrap();
+    assert!(!strips());
+    stands(&lab, "vlan_offload", Some("down0"), "ok");
+    lab.gateway.features("down0", &["rxvlan", "on"]).unwrap();
+    let mend = stands(&lab, "vlan_offload", Some("down0"), "failure");
+    assert_eq!(mend, "ethtool -K down0 rxvlan off");
+    run(&lab.gateway, &mend);
+    stands(&lab, "vlan_offload", Some("down0"), "ok");
+    lab.daemon.terminate().unwrap();
+    let said = lab.daemon.detach().unwrap();
+    assert!(said.contains("let down0 take VLAN tags off received frames again") && strips(), "{said}");
+    lab.finish().unwrap();
 }
 
 #[test]
@@ -214,6 +221,75 @@ fn the_doctor_sees_missing_guards_pools_that_collide_and_pins_of_another_version
     assert!(mend.starts_with("eipgate detach --bpf-dir "), "{mend}");
     std::fs::remove_dir(&old).unwrap();
     stands(&lab, "pins", None, "ok");
+}
+
+/// What it finds when it is run by another program, and its exit status.
+#[track_caller]
+fn examine_under(lab: &Lab, wrapper: &[&str], check: &str) -> (Value, i32) {
+    let (program, words) = (binary(), words(lab, &Settings::default()));
+    let words = wrapper.iter().copied().chain([program.as_str()]).chain(words.iter().map(String::as_str));
+    let words: Vec<&str> = words.chain(["-o", "json"]).collect();
+    let finished = lab.gateway.output(&words, SOON).unwrap();
+    let findings: Vec<Value> =
+        serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
+    let found = findings.iter().find(|it| it["check"] == check);
+    (found.unwrap_or_else(|| panic!("no finding {check} in {findings:#?}")).clone(), finished.code())
+}
+
+#[test]
+fn the_doctor_sees_rights_limits_and_mounts_that_are_missing() {
+    let lab = scene();
+    for (wrapper, check, standing, mend) in [
+        ("setpriv --bounding-set -all --inh-caps -all", "capabilities", "failure", "sudo eipgate doctor"),
+        ("unshare --mount", "bpffs", "failure", "nsenter --net="),
+        ("prlimit --nofile=512", "limits", "warning", "ulimit -n 1024"),
+    ] {
+        let wrapper: Vec<&str> = wrapper.split(' ').collect();
+        let (found, status) = examine_under(&lab, &wrapper, check);
+        assert_eq!(found["standing"], standing, "{found}");
+        assert!(found["mend"].as_str().unwrap().starts_with(mend), "{found}");
+        assert!(status >= if standing == "failure" { 2 } else { 1 }, "{status}: {found}");
+    }
+    let (found, _) = examine_under(&lab, &["prlimit", "--nofile=4096"], "limits");
+    assert_eq!(found["standing"], "ok", "{found}");
+    lab.finish().unwrap();
+}
+
+#[test]
+fn the_doctor_sees_a_state_in_memory_a_disk_nearly_full_and_maps_of_other_limits() {
+    let lab = scene();
+    let config = lab.directory.join("other.toml");
+    std::fs::write(&config, "max_pairs = 1234\n").unwrap();
+    let other = Settings { more: vec!["--config".into(), config.display().to_string()], ..Settings::default() };
+    let found = finding(&lab, &other, "memory", None);
+    assert_eq!((&found["standing"], &found["mend"]), (&"failure".into(), &"eipgate detach".into()), "{found}");
+
+    let state = lab.directory.join("small");
+    std::fs::create_dir(&state).unwrap();
+    let state = state.display().to_string();
+    let mut settings = Settings::default();
+    settings.more.extend(["--state-dir".into(), state.clone()]);
+    // The last of two counts nothing, so the lab's own goes.
+    let mut words = words(&lab, &settings);
+    let at = words.iter().position(|word| word == "--state-dir").unwrap();
+    words.drain(at..at + 2);
+    let words: Vec<&str> = words.iter().map(String::as_str).chain(["-o", "json"]).collect();
+    let binary = binary();
+    let mounted = format!("mount -t tmpfs -o size=1m tmpfs {state} && exec \"$@\"");
+    // In a mount namespace of its own, so that nothing stays mounted.
+    let under = ["unshare", "--mount", "sh", "-c", &mounted, "sh", &binary];
+    let finished = lab.gateway.output(&[&under[..], &words].concat(), SOON).unwrap();
+    let findings: Vec<Value> =
+        serde_json::from_str(&finished.stdout).unwrap_or_else(|error| panic!("{error}: {finished}"));
+    let found =
+        |check: &str| findings.iter().find(|it| it["check"] == check).unwrap_or_else(|| panic!("{findings:#?}"));
+    assert_eq!(found("state")["standing"], "failure", "{}", found("state"));
+    assert!(found("state")["finding"].as_str().unwrap().contains("in memory"), "{}", found("state"));
+    assert_eq!(found("space")["standing"], "warning", "{}", found("space"));
+    for check in ["state", "space"] {
+        assert!(found(check)["mend"].is_string(), "{}", found(check));
+    }
+    lab.finish().unwrap();
 }
 
 #[test]

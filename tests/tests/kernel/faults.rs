@@ -8,10 +8,14 @@ mod files;
 mod kill;
 /// Maps that refuse, or are changed by others.
 mod maps;
+/// What was acknowledged, and what may be there after a fault.
+mod model;
 /// One owner, whatever happens to it.
 mod owners;
 /// Many who want the same.
 mod races;
+/// Everything at once, for a while.
+mod soak;
 /// System calls that fail or kill when they are told to.
 mod strace;
 /// The three views.

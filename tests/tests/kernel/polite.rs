@@ -154,6 +154,9 @@ fn unknown_keys_and_wrong_flags_are_refused() {
     assert_eq!(finished.code(), 2, "{finished}");
     let finished = lab.daemon.cli(&["status"]).unwrap();
     assert_eq!(finished.code(), 5, "{finished}");
+    // Mistyped directories look like a gateway without anything, of which nothing is wrong.
+    let finished = lab.daemon.cli(&["check", "--state-dir", "/nowhere", "--bpf-dir", "/nowhere"]).unwrap();
+    assert!(finished.code() == 1 && finished.stderr.contains("are --state-dir, --bpf-dir"), "{finished}");
     lab.finish().unwrap();
 }
 

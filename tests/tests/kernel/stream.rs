@@ -72,7 +72,8 @@ impl Lane {
             };
             for number in count..due {
                 frame[NUMBER..NUMBER + 16].copy_from_slice(&numbered(number));
-                self.wire.send(&frame).unwrap();
+                // One that cannot be sent, because a test has cut the link, is lost like any other.
+                let _ = self.wire.send(&frame);
             }
             self.count.store(due.max(count), Ordering::SeqCst);
             thread::park_timeout(Duration::from_millis(1));
@@ -233,7 +234,7 @@ impl Stream {
 
 /// The highest of a row of rates that a run of this length carries without loss, each way.
 pub(crate) fn lossless_rate(lab: &Lab, length: Duration) -> u64 {
-    let mut rate = 16_000;
+    let mut rate = 32_000;
     loop {
         let begun = Instant::now();
         let run = |stream: &Stream| {

@@ -4,18 +4,21 @@
 use std::fs;
 
 use lab::lab::server::{Server, tcp_exchange, udp_exchange};
-use lab::lab::{Namespace, at};
+use lab::lab::{Namespace, SOON, at, wait};
 
 use crate::site::{INSTANCE, OUTSIDE, Site, WEB};
 
 /// Gives a namespace the NIC with this last byte of its MAC, and the name it is to have there.
-fn give(number: u8, namespace: &Namespace, name: &str) {
+pub fn give(number: u8, driver: &str, namespace: &Namespace, name: &str) {
     let wanted = format!("52:54:00:00:00:0{number}");
-    let mut found = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap());
-    let nic = found.find(|nic| fs::read_to_string(nic.path().join("address")).is_ok_and(|mac| mac.trim() == wanted));
-    let nic = nic.unwrap_or_else(|| panic!("no NIC {wanted}")).file_name().into_string().unwrap();
-    let driver = fs::read_link(format!("/sys/class/net/{nic}/device/driver")).unwrap();
-    assert!(driver.ends_with("virtio_net"), "{nic} is driven by {}", driver.display());
+    // A namespace that an earlier test has given up hands its NICs back in its own time.
+    let nic = wait::until(&format!("a NIC {wanted}"), SOON, || {
+        let mut found = fs::read_dir("/sys/class/net").unwrap().map(|entry| entry.unwrap());
+        found.find(|nic| fs::read_to_string(nic.path().join("address")).is_ok_and(|mac| mac.trim() == wanted))
+    });
+    let nic = nic.unwrap().file_name().into_string().unwrap();
+    let found = fs::read_link(format!("/sys/class/net/{nic}/device/driver")).unwrap();
+    assert!(found.ends_with(driver), "{nic} is driven by {}", found.display());
     let line = format!("link set {nic} down netns {} name {name}\n", namespace.name);
     lab::lab::namespace::ip_batch(&[], &line).unwrap();
 }
@@ -26,7 +29,7 @@ fn joined(offloads: bool) -> Site {
     for (number, namespace, name) in
         [(0, &site.gateway, "up0"), (1, &site.outside, "eth0"), (2, &site.gateway, "down0"), (3, &site.inside, "eth0")]
     {
-        give(number, namespace, name);
+        give(number, "virtio_net", namespace, name);
         if name == "eth0" && !offloads {
             namespace.features(name, &["tx", "off", "tso", "off", "gso", "off", "gro", "off"]).unwrap();
         }

@@ -10,7 +10,7 @@ use crate::site::{INSTANCE, OUTSIDE, Site, WEB};
 
 /// Sub-interfaces for tags, each above the one before, all up; the name of the last. Their tags are written into the
 /// frame where the interface below does not take them beside it.
-fn tagged(namespace: &Namespace, interface: &str, tags: &[u16]) -> String {
+pub fn tagged(namespace: &Namespace, interface: &str, tags: &[u16]) -> String {
     let mut below = interface.to_owned();
     let mut lines = format!("link set {interface} up\n");
     for (depth, tag) in tags.iter().enumerate() {

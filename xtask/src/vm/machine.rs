@@ -17,8 +17,10 @@ use super::{directory, image, program};
 
 const NETWORK: &str = include_str!("guest/network");
 
-/// NICs, by the last byte of their MAC: the gateway's two and their peers, as `guest/network` joins them.
-const NICS: [&str; 4] = ["up-gate", "up-peer", "down-gate", "down-peer"];
+/// NICs, by the last byte of their MAC: the gateway's two and their peers, as `guest/network` joins them, and one whose
+/// driver takes tags off received frames, which virtio's never does, with its peer.
+const NICS: [&str; 6] = ["up-gate", "up-peer", "down-gate", "down-peer", STRIPS, "strip-peer"];
+const STRIPS: &str = "strip-gate";
 /// Queue pairs of each; half of them are for what is redirected, on two CPUs.
 const QUEUES: u32 = 4;
 /// Between two looks at what the machine says.
@@ -39,7 +41,17 @@ impl Machine<'_> {
     pub(super) fn run(&self, limit: Duration) -> Result<Said> {
         let mut running = self.boot()?;
         running.until("its end", limit, |_| false)?;
-        Ok(running.take())
+        let said = running.take();
+        if !said.has_ended() {
+            let console = fs::read(self.log("console")).unwrap_or_default();
+            let qemu = fs::read_to_string(self.log("qemu")).unwrap_or_default();
+            bail!(
+                "the machine ended in the middle of what it does, having said:\n{}\n{qemu}and its console:\n{}",
+                said.last(10),
+                Said(String::from_utf8_lossy(&console).into_owned()).last(30)
+            );
+        }
+        Ok(said)
     }
 
     /// Starts it. Its disks are the root image and the payload, its second serial port is what it says.
@@ -65,12 +77,15 @@ impl Machine<'_> {
         args.extend(pairs.into_iter().flat_map(|(option, value)| [option.to_owned(), value]));
         args.push("-no-reboot".into());
         for (number, tap) in NICS.iter().enumerate() {
-            args.extend([
-                "-netdev".to_owned(),
-                format!("tap,id={tap},ifname={tap},script=no,downscript=no,queues={QUEUES}"),
-                "-device".to_owned(),
-                format!("virtio-net-pci,netdev={tap},mac=52:54:00:00:00:0{number},mq=on,vectors={}", 2 * QUEUES + 2),
-            ]);
+            let netdev = format!("tap,id={tap},ifname={tap},script=no,downscript=no");
+            let device = format!("netdev={tap},mac=52:54:00:00:00:0{number}");
+            let (netdev, device) = if *tap == STRIPS {
+                (netdev, format!("vmxnet3,{device}"))
+            } else {
+                let queues = format!("mq=on,vectors={}", 2 * QUEUES + 2);
+                (format!("{netdev},queues={QUEUES}"), format!("virtio-net-pci,{device},{queues}"))
+            };
+            args.extend(["-netdev".to_owned(), netdev, "-device".to_owned(), device]);
         }
         let log = File::create(self.log("qemu")).context("cannot write qemu's log")?;
         let mut command = Command::new(program("unshare")?);
@@ -81,8 +96,10 @@ impl Machine<'_> {
         Ok(Running { child, words, said: Said::default(), console, qemu: self.log("qemu") })
     }
 
+    /// Beside its payload, whose name tells it from the machines before and after it.
     fn log(&self, what: &str) -> PathBuf {
-        directory().join(format!("{}.{what}", self.kernel.version))
+        let payload = self.payload.file_name().unwrap_or_default().to_string_lossy();
+        directory().join(format!("{}.{what}", payload.trim_end_matches(".tar")))
     }
 }
 
@@ -120,11 +137,18 @@ impl Running {
     }
 
     fn listen(&mut self, file: &mut File) -> Result<()> {
-        let mut buffer = [0; 4096];
+        let mut buffer = vec![0; 4096];
         loop {
             let length = file.read_at(&mut buffer, self.said.0.len() as u64)?;
             // Whole lines only: a character may still be on its way.
-            let Some(end) = buffer[..length].iter().rposition(|byte| *byte == b'\n') else { return Ok(()) };
+            let Some(end) = buffer[..length].iter().rposition(|byte| *byte == b'\n') else {
+                if length < buffer.len() {
+                    return Ok(());
+                }
+                // The list of what was stored is one line, longer with each address.
+                buffer.resize(2 * length, 0);
+                continue;
+            };
             let text: String =
                 buffer[..=end].iter().map(|byte| if byte.is_ascii() { *byte as char } else { '?' }).collect();
             for line in text.lines() {
@@ -163,6 +187,11 @@ impl Said {
         self.0.lines().map(str::trim_end)
     }
 
+    /// Whether what it was to do has ended, well or not.
+    fn has_ended(&self) -> bool {
+        self.lines().any(|line| line.starts_with("ended with "))
+    }
+
     pub(super) fn ended_well(&self) -> bool {
         self.lines().any(|line| line == "ended with 0")
     }
@@ -183,6 +212,8 @@ mod tests {
     #[test]
     fn a_machine_has_ended_well_only_when_it_says_so() {
         assert!(Said("6.1.0\r\nended with 0\r\n".into()).ended_well());
-        assert!(!Said("ended with 01\r\nended with 1\r\n".into()).ended_well());
+        let badly = Said("ended with 01\r\nended with 1\r\n".into());
+        assert!(!badly.ended_well() && badly.has_ended());
+        assert!(!Said("6.1.0\r\n".into()).has_ended());
     }
 }

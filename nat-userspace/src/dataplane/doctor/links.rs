@@ -28,8 +28,7 @@ pub fn examine(plan: &Plan, topology: &Topology) -> Vec<Finding> {
         findings.push(about(attachment(plan.mode, interface, attached)));
         findings.push(about(features(plan.mode, interface, attached)));
         findings.push(about(offload(plan.mode, name)));
-        let tagged = plan.links().any(|link| link.interface == name && !link.tags.is_empty());
-        findings.extend(tagged.then(|| about(tags(name))));
+        findings.push(about(tags(name, attached)));
         findings.push(about(settings(name, attached)));
     }
     findings.extend(mtu(plan, topology));
@@ -121,15 +120,16 @@ fn offload(mode: Mode, name: &str) -> Finding {
     Finding::ok(CHECK, if gro { "no LRO; GRO comes after native XDP" } else { "neither LRO nor GRO" })
 }
 
-fn tags(name: &str) -> Finding {
+fn tags(name: &str, attached: bool) -> Finding {
     const CHECK: &str = "vlan_offload";
-    match sys::ethtool_value(name, sys::GET_FLAGS) {
+    match sys::vlan_stripping(name, None) {
         Err(error) => Finding::unknown(CHECK, format!("its offloads cannot be read: {error}")),
-        Ok(flags) if flags & sys::FLAG_RX_VLAN != 0 => {
+        Ok(true) if attached => {
             Finding::failure(CHECK, "it strips VLAN tags before XDP sees them, so packets belong to the wrong link")
                 .mend(format!("ethtool -K {name} rxvlan off"))
         }
-        Ok(_) => Finding::ok(CHECK, "VLAN tags stay on frames"),
+        Ok(true) => Finding::ok(CHECK, "it strips VLAN tags; the daemon switches that off when it starts"),
+        Ok(false) => Finding::ok(CHECK, "VLAN tags stay on frames"),
     }
 }
 

@@ -1,6 +1,8 @@
 //! Maps that refuse, or are changed by others.
 
-use lab::lab::{A, B, C, Lab, SOON};
+use std::time::Duration;
+
+use lab::lab::{A, B, C, Lab, SOON, Settings, wait};
 use nat_common::abi::ABI_VERSION;
 
 use super::strace::meddle;
@@ -9,21 +11,60 @@ use super::views::{agreed, check, reaches, read};
 #[test]
 fn a_map_that_refuses_once_is_told_and_brought_in_step_within_a_second() {
     for error in ["ENOMEM", "EPERM", "E2BIG"] {
-        let lab = Lab::serving().unwrap();
+        let lab = Lab::new().unwrap();
+        let config = lab.directory.join("eipgate.toml");
+        std::fs::write(&config, "metrics_listen = \"127.0.0.1:9464\"\n").unwrap();
+        let more = vec!["--config".into(), config.display().to_string()];
+        lab.daemon.start(Settings { more, ..Settings::default() }).unwrap();
+        let reconciliations = || {
+            let page = lab.gateway.tell(&["curl", "-sS", "--fail", "http://127.0.0.1:9464/metrics"]).unwrap();
+            let done =
+                page.lines().find_map(|line| line.strip_prefix("eipgate_reconciliations_total{result=\"done\"} "));
+            done.unwrap_or_else(|| panic!("{page}")).parse::<u64>().unwrap()
+        };
         let web = lab.instance("web", A).unwrap();
+        let before = reconciliations();
         let meddling = meddle(&lab, &format!("bpf:error={error}:when=1"));
         let told = lab.daemon.cli(&["instance", "create", "--bandwidth", "5", "--private-ip", &C.to_string()]).unwrap();
         let fired = meddling.end();
         assert!(fired.iter().any(|line| line.contains(error)), "{fired:?}");
         assert!(told.code() == 1 && told.stderr.contains("stored but not in effect yet"), "{told}");
         assert!(reaches(&lab.internet, web));
-        lab::lab::wait::until("the maps to be in step", SOON, || {
+        wait::until("the maps to be in step", SOON, || {
             (lab.daemon.json(&["status"]).ok()?["dirty"] == false).then_some(())
         })
         .unwrap();
         assert_eq!(agreed(&lab).instances.len(), 2, "what was decided and stored stays");
+        wait::until("it to be counted", SOON, || (reconciliations() > before).then_some(())).unwrap();
         lab.finish().unwrap();
     }
+}
+
+#[test]
+fn a_map_that_somebody_else_changed_is_put_right_within_its_interval() {
+    let lab = Lab::serving().unwrap();
+    let web = lab.instance("web", A).unwrap();
+    lab.instance("db", B).unwrap();
+    assert!(reaches(&lab.internet, web));
+    let before = read(&lab);
+    let layout = lab.daemon.maps().join(format!("v{ABI_VERSION}"));
+    let key = web.octets().map(|byte| byte.to_string());
+    let key: Vec<&str> = key.iter().map(String::as_str).collect();
+    let map = layout.join("INBOUND_SPARSE").display().to_string();
+    lab.gateway.tell(&[&["bpftool", "map", "delete", "pinned", &map, "key"], &key[..]].concat()).unwrap();
+    // Read every half minute, and once more before it is believed.
+    wait::until("the maps to be made right", Duration::from_secs(90), || {
+        lab.daemon.log().contains("the maps are in step with the ledger again").then_some(())
+    })
+    .unwrap();
+    assert!(lab.daemon.log().contains("somebody else has changed the maps"), "{}", lab.daemon.log());
+    assert!(reaches(&lab.internet, web));
+    assert_eq!(agreed(&lab), before);
+    // Whoever writes them knows again what is there.
+    lab.daemon.tell(&["instance", "terminate", "web"]).unwrap();
+    lab.instance("web", C).unwrap();
+    agreed(&lab);
+    lab.finish().unwrap();
 }
 
 #[test]

@@ -13,6 +13,8 @@ pub(crate) struct State {
     pub(crate) instances: BTreeMap<Ipv4Addr, Option<Ipv4Addr>>,
     /// Each EIP with the private address it is bound to.
     pub(crate) eips: BTreeMap<Ipv4Addr, Option<Ipv4Addr>>,
+    /// Each EIP with its bandwidth.
+    pub(crate) mbps: BTreeMap<Ipv4Addr, u32>,
 }
 
 impl State {
@@ -33,14 +35,16 @@ impl State {
 /// What commands read.
 pub(crate) fn read(lab: &Lab) -> State {
     let rows = |words: &[&str]| lab.daemon.json(words).unwrap().as_array().unwrap().clone();
+    let eips = rows(&["eip", "list"]);
     State {
         instances: rows(&["instance", "list"])
             .iter()
             .map(|row| (address(&row["private_ip"]).unwrap(), address(&row["public_ip"])))
             .collect(),
-        eips: rows(&["eip", "list"])
+        eips: eips.iter().map(|row| (address(&row["address"]).unwrap(), address(&row["private_ip"]))).collect(),
+        mbps: eips
             .iter()
-            .map(|row| (address(&row["address"]).unwrap(), address(&row["private_ip"])))
+            .map(|row| (address(&row["address"]).unwrap(), row["bandwidth_mbps"].as_u64().unwrap() as u32))
             .collect(),
     }
 }
@@ -57,22 +61,26 @@ pub(crate) fn stored(lab: &Lab) -> State {
         return State::default();
     }
     let database = database.display().to_string();
-    let ask = |sql: &str| {
-        let finished = lab.gateway.output(&["sqlite3", "-readonly", "-separator", " ", &database, sql], SOON).unwrap();
-        assert!(finished.success(), "{finished}");
-        let number = |text: &str| text.parse().ok().map(Ipv4Addr::from_bits);
-        let line = |line: &str| {
-            let (key, value) = line.split_once(' ').unwrap();
-            (number(key).unwrap(), number(value))
-        };
-        finished.stdout.lines().map(line).collect()
-    };
-    State {
-        instances: ask(
-            "SELECT private, coalesce(ordinary, address, '-') FROM instances LEFT JOIN eips ON bound_to = instances.id",
-        ),
-        eips: ask("SELECT address, coalesce(private, '-') FROM eips LEFT JOIN instances ON bound_to = instances.id"),
+    // One transaction, or a change could come between the answers.
+    let sql = "BEGIN;
+        SELECT 'i', private, coalesce(ordinary, address, '-') FROM instances LEFT JOIN eips ON bound_to = instances.id;
+        SELECT 'e', address, coalesce(private, '-') FROM eips LEFT JOIN instances ON bound_to = instances.id;
+        SELECT 'm', address, bandwidth_mbps FROM eips;";
+    let finished = lab.gateway.output(&["sqlite3", "-readonly", "-separator", " ", &database, sql], SOON).unwrap();
+    assert!(finished.success(), "{finished}");
+    let number = |text: &str| text.parse().ok().map(Ipv4Addr::from_bits);
+    let mut state = State::default();
+    for line in finished.stdout.lines() {
+        let mut words = line.split(' ');
+        let mut word = || words.next().unwrap_or_else(|| panic!("{finished}"));
+        let (kind, key, value) = (word(), number(word()).unwrap(), word());
+        match kind {
+            "i" => drop(state.instances.insert(key, number(value))),
+            "e" => drop(state.eips.insert(key, number(value))),
+            _ => drop(state.mbps.insert(key, value.parse().unwrap())),
+        }
     }
+    state
 }
 
 /// What the maps hold, in both directions.
