@@ -6,6 +6,7 @@ use std::error::Error;
 use std::fmt;
 use std::net::Ipv4Addr;
 
+use super::ranked::Ranked;
 use super::stock::Stock;
 use super::{
     AccountId, DayCount, Eip, EipId, Fence, Holder, Instance, InstanceId, InstanceState, Ledger, Member, Package,
@@ -235,7 +236,7 @@ fn members(
     instances: &[Instance],
     eips: &[Eip],
     packages: &[Package],
-) -> Result<BTreeMap<PackageId, BTreeSet<Member>>, RestoreError> {
+) -> Result<BTreeMap<PackageId, Ranked<Member>>, RestoreError> {
     let known: BTreeMap<&PackageId, &AccountId> =
         packages.iter().map(|package| (&package.id, &package.account)).collect();
     let instances = instances
@@ -243,7 +244,7 @@ fn members(
         .filter_map(|one| Some((one.package.as_ref()?, &one.account, Member::Instance(one.id.clone()))));
     let eips =
         eips.iter().filter_map(|one| Some((one.terms.package.as_ref()?, &one.account, Member::Eip(one.id.clone()))));
-    let mut members: BTreeMap<PackageId, BTreeSet<Member>> = BTreeMap::new();
+    let mut members: BTreeMap<PackageId, Ranked<Member>> = BTreeMap::new();
     for (package, account, member) in instances.chain(eips) {
         if known.get(package) != Some(&account) {
             return Err(RestoreError::UnknownPackage { member, package: package.clone() });
