@@ -20,6 +20,7 @@ use crate::step::Step;
 use crate::workspace;
 
 use apt::Apt;
+use clients::Client;
 use compiler::Compiler;
 use linker::Linker;
 use programs::Program;
@@ -37,7 +38,8 @@ What it brings:
                   rustc-web cargo-web rust-web-src (nothing of your rustup changes)
   bpf-linker      0.13.0 for LLVM 22, compiled into target/tools (a few minutes, once)
   promtool        from Debian's package of Prometheus, unpacked into target/tools and not installed
-  Python SDK      the cloud's own, by pip into target/tools: the tests drive the API with it
+  clients         the cloud's own Python SDK, tccli and Node SDK, by pip and npm into target/tools:
+                  tests and demonstration drive the API with them
   programs        nft, ip, ping, tcpdump and others that the daemon, the lab and the tests run
 
 Examples:
@@ -94,7 +96,7 @@ struct Missing {
     linker: Option<Linker>,
     programs: Vec<&'static Program>,
     promtool: bool,
-    clients: bool,
+    clients: Vec<&'static Client>,
 }
 
 impl Missing {
@@ -107,18 +109,18 @@ impl Missing {
             Need::Machines => programs::missing_for_machines(|command| shell::find_program(command).is_some()),
         };
         let promtool = need == Need::Run && promtool::find().is_none();
-        let clients = need == Need::Run && clients::find().is_none();
+        let clients = if need == Need::Run { clients::missing() } else { Vec::new() };
         Self { compiler, linker: linker::find(llvm), programs, promtool, clients }
     }
 
-    fn into_tools(self) -> Result<Tools, Self> {
+    fn into_tools(self) -> Result<Tools, Box<Self>> {
         match self {
-            Self { compiler: Some(compiler), linker: Some(linker), programs, promtool: false, clients: false }
-                if programs.is_empty() =>
+            Self { compiler: Some(compiler), linker: Some(linker), programs, promtool: false, clients }
+                if programs.is_empty() && clients.is_empty() =>
             {
                 Ok(Tools { compiler, linker })
             }
-            missing => Err(missing),
+            missing => Err(Box::new(missing)),
         }
     }
 
@@ -145,7 +147,7 @@ impl Missing {
         }
         things.extend(self.programs.iter().map(|program| program.command.to_owned()));
         things.extend(self.promtool.then(|| "promtool".to_owned()));
-        things.extend(self.clients.then(|| "the cloud's Python SDK".to_owned()));
+        things.extend(self.clients.iter().map(|client| client.name.to_owned()));
         if things.is_empty() { "nothing".into() } else { things.join(", ") }
     }
 }
@@ -175,8 +177,8 @@ fn bring(need: Need) -> Result<Tools> {
     if need == Need::Run {
         let step = Step::begin(5, STEPS, "promtool");
         finish(step, |step| Ok(((), promtool::bring(step)?.display().to_string())))?;
-        let step = Step::begin(6, STEPS, "the cloud's Python SDK");
-        finish(step, |step| Ok(((), clients::bring(step)?.display().to_string())))?;
+        let step = Step::begin(6, STEPS, "the cloud's clients");
+        finish(step, |step| Ok(((), clients::bring(step)?)))?;
     }
     Ok(Tools { compiler, linker })
 }
@@ -299,7 +301,7 @@ mod tests {
             linker: Some(linker()),
             programs: Vec::new(),
             promtool: false,
-            clients: false,
+            clients: Vec::new(),
         };
         assert_eq!(missing.describe(), "nothing");
         assert!(missing.packages(true).is_empty());
@@ -309,8 +311,13 @@ mod tests {
     #[test]
     fn a_missing_program_is_asked_of_apt_by_its_package() {
         let programs = programs::missing(|command| command != "nft");
-        let missing =
-            Missing { compiler: Some(compiler()), linker: Some(linker()), programs, promtool: false, clients: false };
+        let missing = Missing {
+            compiler: Some(compiler()),
+            linker: Some(linker()),
+            programs,
+            promtool: false,
+            clients: Vec::new(),
+        };
         assert_eq!(missing.describe(), "nft");
         assert_eq!(missing.packages(true), ["nftables"]);
         assert!(missing.into_tools().is_err());
@@ -318,8 +325,13 @@ mod tests {
 
     #[test]
     fn the_compiler_comes_from_apt_only_where_asked() {
-        let missing =
-            Missing { compiler: None, linker: Some(linker()), programs: Vec::new(), promtool: false, clients: false };
+        let missing = Missing {
+            compiler: None,
+            linker: Some(linker()),
+            programs: Vec::new(),
+            promtool: false,
+            clients: Vec::new(),
+        };
         assert!(missing.packages(true).contains(&"rustc-web"));
         assert!(missing.packages(false).is_empty());
         assert_eq!(missing.describe(), "eBPF compiler");
