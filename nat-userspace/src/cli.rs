@@ -5,6 +5,7 @@ mod announce;
 mod backup;
 mod check;
 mod config;
+mod credential;
 mod detach;
 mod doctor;
 mod documents;
@@ -111,6 +112,9 @@ enum Command {
     /// The configuration: judge a file, or have the daemon read its own again.
     #[command(subcommand)]
     Config(config::Command),
+    /// Who may use the API and the console.
+    #[command(subcommand)]
+    Credential(credential::Command),
     /// How the daemon and its data plane are.
     Status(status::Args),
     /// Show packets as the program judged them.
@@ -192,6 +196,7 @@ fn execute(cli: Cli) -> Result<ExitCode, Failure> {
         Command::Check(args) => return check::run(&args, &context),
         Command::Detach(args) => return detach::run(&args, &context),
         Command::Config(command) => return config::run(command, &context),
+        Command::Credential(command) => credential::run(command, &context)?,
         Command::Completions(args) => return documents::completions(&args),
         Command::Man(args) => return documents::man(&args),
     };

@@ -1,6 +1,7 @@
 //! Who may use the API and the console: secret ids with their keys, each of an account.
 
 mod file;
+mod issue;
 #[cfg(test)]
 mod tests;
 
@@ -15,6 +16,8 @@ use subtle::ConstantTimeEq as _;
 use crate::address::AccountId;
 use crate::config::Config;
 use crate::follow::Followed;
+
+pub use self::issue::issue;
 
 /// The shortest key that is not guessed.
 const SHORTEST_KEY: usize = 16;
@@ -45,6 +48,16 @@ pub enum Access {
     ReadOnly,
     /// See and change it.
     ReadWrite,
+}
+
+impl Access {
+    /// As files and people write it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Access::ReadOnly => "read-only",
+            Access::ReadWrite => "read-write",
+        }
+    }
 }
 
 impl Credentials {

@@ -76,6 +76,8 @@ fn the_lines_of_the_documentation_are_understood() {
         "eipgate package remove bwp-1 web",
         "eipgate package delete bwp-1",
         "eipgate quota -o json",
+        "eipgate credential new --account alice --read-only",
+        "eipgate credential new --file /etc/eipgate/credentials.toml -o json",
         "eipgate pool list --socket /s",
         "eipgate config check",
         "eipgate config check new.toml -o json",

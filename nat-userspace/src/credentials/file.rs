@@ -1,6 +1,6 @@
 //! The file of credentials, which nobody but the daemon may read.
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
@@ -32,6 +32,12 @@ struct Entry {
 }
 
 pub(super) fn read(path: &Path) -> Result<Credentials> {
+    let (text, _) = content(path)?;
+    parse(&text).with_context(|| format!("the credentials {} are wrong", path.display()))
+}
+
+/// What is in the file, where nobody but root and we can have put it there.
+pub(super) fn content(path: &Path) -> Result<(String, Metadata)> {
     let shown = path.display();
     let file = File::open(path).with_context(|| format!("cannot read the credentials {shown}"))?;
     // Asked of the open file: what is judged is what is read.
@@ -47,7 +53,7 @@ pub(super) fn read(path: &Path) -> Result<Credentials> {
     );
     let mut text = String::new();
     file.take(LARGEST).read_to_string(&mut text).with_context(|| format!("cannot read the credentials {shown}"))?;
-    parse(&text).with_context(|| format!("the credentials {shown} are wrong"))
+    Ok((text, found))
 }
 
 pub(super) fn parse(text: &str) -> Result<Credentials> {
