@@ -38,7 +38,7 @@ impl From<GatewayError> for ApiError {
         let code = match &error {
             GatewayError::Refused(refusal) => code(refusal),
             GatewayError::UnknownVpc { .. } => "InvalidVpcId.NotFound",
-            GatewayError::NoPrivateAddress { .. } => "ResourceInsufficient.PrivateAddress",
+            GatewayError::NoPrivateAddress { .. } => "ResourceInsufficient.Subnet",
             GatewayError::OwnAddressInPool { .. } | GatewayError::PruningAhead { .. } => "InvalidParameterValue",
             GatewayError::NotStored(_)
             | GatewayError::ReadOnly(_)
@@ -91,7 +91,7 @@ fn code(refusal: &Refusal) -> &'static str {
             InstanceState::Stopped(_) => "UnsupportedOperation.InstanceStateStopped",
             InstanceState::Shutdown => "UnsupportedOperation.InstanceStateShutdown",
         },
-        Refusal::PrepaidStop { .. } => "UnsupportedOperation.StoppedModeStopChargingInvalid",
+        Refusal::PrepaidStop { .. } => "UnsupportedOperation.StoppedModeStopCharging",
         Refusal::NotPrepaid { .. } => "UnsupportedOperation.InstanceChargeType",
         Refusal::PeriodUnusable => "InvalidPeriod",
         Refusal::BandwidthNeeded => "InvalidParameterValue.BandwidthTooSmall",
@@ -105,7 +105,7 @@ fn code(refusal: &Refusal) -> &'static str {
         Refusal::DayLimitReached { what: Daily::Applications | Daily::Reallocations, .. } => {
             "AddressQuotaLimitExceeded.DailyAllocate"
         }
-        Refusal::TokenUsed { .. } | Refusal::TokenSpent { .. } => "InvalidParameterValue.ClientTokenConflict",
+        Refusal::TokenUsed { .. } | Refusal::TokenSpent { .. } => "UnsupportedOperation.IdempotentParameterMismatch",
         Refusal::ReasonInvalid { .. }
         | Refusal::AlreadyFenced { .. }
         | Refusal::NotFenced { .. }

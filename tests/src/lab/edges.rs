@@ -33,12 +33,16 @@ pub const USER: Credential =
 
 /// Settings of a daemon that serves API and console to them. Its files are in the directory.
 pub fn settings(directory: &Path, credentials: &[Credential]) -> Result<Settings> {
+    settings_with(directory, credentials, "api_changes_per_second = 0\napi_reads_per_second = 0\n")
+}
+
+/// The same with other lines of configuration than that calls are not counted.
+pub fn settings_with(directory: &Path, credentials: &[Credential], lines: &str) -> Result<Settings> {
     let file = directory.join("credentials.toml");
     admit(&file, credentials)?;
     let config = directory.join("eipgate.toml");
     let text = format!(
-        "credentials = \"{}\"\nconsole_listen = \"{CONSOLE}\"\napi_listen = \"{API}\"\n\
-         api_changes_per_second = 0\napi_reads_per_second = 0\n",
+        "credentials = \"{}\"\nconsole_listen = \"{CONSOLE}\"\napi_listen = \"{API}\"\n{lines}",
         file.display()
     );
     fs::write(&config, text).with_context(|| format!("cannot write {}", config.display()))?;

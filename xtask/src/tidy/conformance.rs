@@ -1,7 +1,7 @@
 //! `docs/conformance.md`: every trap has its row, and what a row promises exists.
 //!
 //! A trap's row is `| T01 | what | behaviour | tests: … | holds |`, a clause's `| RFC 4787 REQ-1 | behaviour | tests … |
-//! holds |`. Tests are named in backticks, as `name` or `file::name`. Where there is none, the cell says why.
+//! holds |`, and so is a requirement's. Tests are named in backticks, as `name` or `file::name`. Where there is none, the cell says why.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::RangeInclusive;
@@ -30,7 +30,7 @@ pub(super) fn tables(path: &str, text: &str, sources: &[Source]) -> Vec<Violatio
                 [_, _, _, tests, status] => trap_row(trap, tests, status, &functions).into_iter().for_each(&mut refuse),
                 _ => refuse(format!("T{trap:02}: a trap's row is `| T01 | what | behaviour | tests | status |`")),
             }
-        } else if row.in_rfc_table {
+        } else if row.in_table_of_clauses {
             clauses += 1;
             match row.cells.as_slice() {
                 [_, _, tests, status] => clause_row(first, tests, status, &functions).into_iter().for_each(&mut refuse),
@@ -166,7 +166,7 @@ fn trap_number(cell: &str) -> Option<u32> {
 struct Row {
     line: usize,
     cells: Vec<String>,
-    in_rfc_table: bool,
+    in_table_of_clauses: bool,
 }
 
 /// The rows of the tables, without header and rule.
@@ -188,7 +188,9 @@ fn rows(text: &str) -> Vec<Row> {
         }
         rows.push(Row {
             line: number + 1,
-            in_rfc_table: header[0].starts_with("RFC") || cells[0].starts_with("RFC "),
+            in_table_of_clauses: header[0].starts_with("RFC")
+                || header[0].starts_with("requirement")
+                || cells[0].starts_with("RFC "),
             cells,
         });
     }

@@ -100,8 +100,12 @@ fn paid_until(asked: &mut Asked<'_>, charge: ChargeType) -> Result<Option<crate:
 pub(super) fn associate(asked: &mut Asked<'_>) -> Answer {
     let eip = asked.eip(&asked.params.needed_text("AddressId")?)?;
     let instance = target(asked)?;
-    let account = asked.account();
-    asked.perform(Command::BindEip { account, eip, instance }).map_err(not_in_this_state)?;
+    let (account, by_card) = (asked.account(), asked.params.has("NetworkInterfaceId"));
+    let taken = |error: ApiError| match by_card {
+        true => error.instead_of("InvalidInstanceId.AlreadyBindEip", "InvalidPrivateIpAddress.AlreadyBindEip"),
+        false => error,
+    };
+    asked.perform(Command::BindEip { account, eip, instance }).map_err(not_in_this_state).map_err(taken)?;
     Ok(task_text(asked))
 }
 
@@ -126,7 +130,7 @@ fn target(asked: &Asked<'_>) -> Result<InstanceId, ApiError> {
             let carried = asked.ledger().instance(&id).map(|instance| instance.private.to_string());
             if carried.as_ref() != Some(&private) {
                 let message = format!("the card {} does not carry {private}", card_of(&id));
-                return Err(ApiError::new("InvalidPrivateIpAddress.NotFound", message));
+                return Err(ApiError::new("InvalidNetworkInterfaceId.NotFound", message));
             }
             Ok(id)
         }

@@ -212,7 +212,7 @@ fn prepaid(params: Params<'_>) -> Result<Option<Duration>, ApiError> {
         }
         Some(other) => {
             let message = format!("InstanceChargeType {other:?} is not offered here: PREPAID or POSTPAID_BY_HOUR");
-            Err(ApiError::new("InvalidParameterValue.InstanceChargeType", message))
+            Err(ApiError::new("UnsupportedOperation.InstanceChargeType", message))
         }
     }
 }

@@ -162,7 +162,7 @@ async fn many_are_all_or_none_and_a_token_makes_them_once() {
     assert_eq!(served.does("RunInstances", asked.clone()).await, made);
     assert_eq!(made["InstanceIdSet"].as_array().unwrap().len(), 3);
     asked["InstanceCount"] = "2".into();
-    assert_eq!(served.refuses("RunInstances", asked.clone()).await, "InvalidParameterValue.ClientTokenConflict");
+    assert_eq!(served.refuses("RunInstances", asked.clone()).await, "UnsupportedOperation.IdempotentParameterMismatch");
     asked["ClientToken"] = "x".repeat(65).into();
     assert_eq!(served.refuses("RunInstances", asked).await, "InvalidClientToken.TooLong");
     let mut dry = run(1);
