@@ -51,6 +51,8 @@ pub fn play(ending: Ending, undo: &Undo) -> Result<bool> {
     }
     stage.say("On each, `eipgate` talks to the lab's daemon. Its console, for a browser outside the lab:");
     stage.say(&format!("  {}", standing::about_the_console()));
+    stage.say("The cloud's API, by the cloud's own command line:");
+    stage.say(&format!("  {}", standing::about_the_api()));
     stage.say("`cargo xtask lab down` takes everything away.");
     Ok(well)
 }

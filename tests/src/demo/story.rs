@@ -6,8 +6,12 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail, ensure};
 
+use serde_json::{Value, json};
+
 use super::evidence::opening;
 use super::stage::{Stage, Told};
+use crate::clients::{Client, Session, options};
+use crate::lab::edges::{API, USER};
 use crate::lab::instance::Eip;
 use crate::lab::{A, B, C, INTERNET, Lab, Namespace, Process};
 
@@ -24,12 +28,23 @@ pub(super) struct Story<'a> {
     web: Option<Ipv4Addr>,
     client: Option<Ipv4Addr>,
     eip: Option<Eip>,
+    /// As the API knows the instances.
+    web_id: String,
+    database_id: String,
     servers: Vec<Process>,
 }
 
 impl<'a> Story<'a> {
     pub(super) fn new(lab: &'a Lab) -> Self {
-        Self { lab, web: None, client: None, eip: None, servers: Vec::new() }
+        Self {
+            lab,
+            web: None,
+            client: None,
+            eip: None,
+            web_id: String::new(),
+            database_id: String::new(),
+            servers: Vec::new(),
+        }
     }
 
     pub(super) fn tell(&mut self, stage: &mut Stage) {
@@ -63,16 +78,24 @@ impl<'a> Story<'a> {
 
     fn create(&mut self, told: &mut Told<'_>) -> Result<()> {
         let mut created = Vec::new();
-        for ((name, private), bandwidth) in [(WEB, "5"), (CLIENT, "5"), (DATABASE, "0")] {
-            let private = private.to_string();
-            let words = ["instance", "create", "--private-ip", &private, "--name", name, "--bandwidth", bandwidth];
-            self.eipgate(told, &words)?;
-            created.push(self.lab.public_ip(name)?);
-            told.saw(format!("{name}: {private}, public {}", shown(created[created.len() - 1])));
+        for ((name, private), bandwidth) in [(WEB, 5), (CLIENT, 5), (DATABASE, 0)] {
+            let request = json!({
+                "ImageId": "img-00000001",
+                "InstanceName": name,
+                "InternetAccessible": { "InternetMaxBandwidthOut": bandwidth },
+                "VirtualPrivateCloud": { "VpcId": "vpc-default", "PrivateIpAddresses": [private] },
+            });
+            let made = self.tccli(told, "cvm", "RunInstances", &request)?;
+            let id = made["InstanceIdSet"][0].as_str().context("there is no instance in the answer")?.to_owned();
+            let public = self.public_of(told, &id)?;
+            told.saw(format!("{name}: {id} at {private}, public {}", shown(public)));
+            created.push((id, public));
         }
-        (self.web, self.client) = (created[0], created[1]);
-        ensure!(created[0].is_some() && created[1].is_some(), "bandwidth above 0 brought no public IP");
-        ensure!(created[2].is_none(), "bandwidth 0 brought a public IP");
+        let [(web, its), (_, of_client), (database, none)] = created.try_into().ok().context("three were asked for")?;
+        (self.web, self.client) = (its, of_client);
+        (self.web_id, self.database_id) = (web, database);
+        ensure!(its.is_some() && of_client.is_some(), "bandwidth above 0 brought no public IP");
+        ensure!(none.is_none(), "bandwidth 0 brought a public IP");
         Ok(())
     }
 
@@ -135,12 +158,15 @@ impl<'a> Story<'a> {
 
     fn bind(&mut self, told: &mut Told<'_>) -> Result<()> {
         let ordinary = self.web()?;
-        told.did("gateway", "eipgate eip allocate");
-        let eip = self.lab.allocate()?;
-        told.saw(format!("{} {}", eip.id, eip.address));
+        let made = self.tccli(told, "vpc", "AllocateAddresses", &json!({ "AddressCount": 1 }))?;
+        let id = made["AddressSet"][0].as_str().context("there is no EIP in the answer")?.to_owned();
+        let told_of = self.tccli(told, "vpc", "DescribeAddresses", &json!({ "AddressIds": [id] }))?;
+        let address = told_of["AddressSet"][0]["AddressIp"].as_str().context("the EIP has no address")?.parse()?;
+        told.saw(format!("{id} is {address}"));
+        let eip = Eip { id, address };
         self.eip = Some(eip.clone());
-        self.eipgate(told, &["eip", "bind", &eip.id, "web"])?;
-        let public = self.lab.public_ip("web")?;
+        self.associate(told, &self.web_id)?;
+        let public = self.public_of(told, &self.web_id)?;
         told.saw(format!("web: public {}, before {ordinary}", shown(public)));
         ensure!(public == Some(eip.address), "the instance's public address is not the EIP");
         self.reaches(told, eip.address, "web on 10.0.0.11")?;
@@ -150,8 +176,8 @@ impl<'a> Story<'a> {
 
     fn unbind(&mut self, told: &mut Told<'_>) -> Result<()> {
         let (old, eip) = (self.web()?, self.eip()?);
-        self.eipgate(told, &["eip", "unbind", &eip.id])?;
-        let new = self.lab.public_ip("web")?.context("the instance has no public IP after unbinding")?;
+        self.tccli(told, "vpc", "DisassociateAddress", &json!({ "AddressId": eip.id }))?;
+        let new = self.public_of(told, &self.web_id)?.context("the instance has no public IP after unbinding")?;
         told.saw(format!("web: public {new}, before the EIP {old}"));
         ensure!(new != old && new != eip.address, "the old address came back");
         self.web = Some(new);
@@ -161,7 +187,7 @@ impl<'a> Story<'a> {
 
     fn rebind(&mut self, told: &mut Told<'_>) -> Result<()> {
         let eip = self.eip()?;
-        self.eipgate(told, &["eip", "bind", &eip.id, "database"])?;
+        self.associate(told, &self.database_id)?;
         let watch = self.lab.at_b.watch();
         self.reaches_page(told, eip.address, "database on 10.0.0.12")?;
         told.saw(opening(&watch, "at b", INTERNET, B)?);
@@ -189,18 +215,20 @@ impl<'a> Story<'a> {
 
     fn terminate_bound(&mut self, told: &mut Told<'_>) -> Result<()> {
         let eip = self.eip()?;
-        self.eipgate(told, &["instance", "terminate", "database"])?;
+        self.tccli(told, "cvm", "TerminateInstances", &json!({ "InstanceIds": [self.database_id] }))?;
         self.silent(told, "internet", eip.address)?;
         self.eipgate(told, &["eip", "list"])?;
-        let shown = self.lab.daemon.json(&["eip", "show", &eip.id])?;
-        ensure!(shown["address"] == eip.address.to_string(), "the EIP is gone");
-        ensure!(shown["state"] == "unbound", "the EIP is still bound");
+        let told_of = self.tccli(told, "vpc", "DescribeAddresses", &json!({ "AddressIds": [eip.id] }))?;
+        let shown = &told_of["AddressSet"][0];
+        told.saw(format!("{}: {} {}", eip.id, shown["AddressIp"], shown["AddressStatus"]));
+        ensure!(shown["AddressIp"] == eip.address.to_string(), "the EIP is gone");
+        ensure!(shown["AddressStatus"] == "UNBIND", "the EIP is still bound");
         Ok(())
     }
 
     fn terminate(&mut self, told: &mut Told<'_>) -> Result<()> {
         let ordinary = self.web()?;
-        self.eipgate(told, &["instance", "terminate", "web"])?;
+        self.tccli(told, "cvm", "TerminateInstances", &json!({ "InstanceIds": [self.web_id] }))?;
         self.silent(told, "internet", ordinary)?;
         self.back_in_the_pool(told, ordinary)
     }
@@ -247,6 +275,36 @@ impl<'a> Story<'a> {
         let said = self.lab.daemon.tell(words)?;
         told.saw(&said);
         Ok(said)
+    }
+
+    /// Makes a call of the cloud's API by the cloud's own command line, and shows the answer where it is short.
+    fn tccli(&self, told: &mut Told<'_>, service: &str, action: &str, request: &Value) -> Result<Value> {
+        const SHORT: usize = 160;
+        let words =
+            options(request).into_iter().map(|word| if word.contains('"') { format!("'{word}'") } else { word });
+        let words: Vec<String> = words.collect();
+        told.did("gateway", &format!("tccli {service} {action} {} --endpoint http://{API}", words.join(" ")));
+        let answer =
+            Session { lab: self.lab, client: Client::Tccli, who: USER }.call(service, action, request.clone())?;
+        ensure!(answer["Code"].is_null(), "{action} was refused: {answer}");
+        let said = answer.to_string();
+        if said.len() <= SHORT {
+            told.saw(said);
+        }
+        Ok(answer)
+    }
+
+    /// The public address of an instance, as DescribeInstances tells it.
+    fn public_of(&self, told: &mut Told<'_>, instance: &str) -> Result<Option<Ipv4Addr>> {
+        let answer = self.tccli(told, "cvm", "DescribeInstances", &json!({ "InstanceIds": [instance] }))?;
+        let addresses = &answer["InstanceSet"][0]["PublicIpAddresses"];
+        told.saw(format!("PublicIpAddresses: {addresses}"));
+        addresses[0].as_str().map(|address| Ok(address.parse()?)).transpose()
+    }
+
+    fn associate(&self, told: &mut Told<'_>, instance: &str) -> Result<()> {
+        let request = json!({ "AddressId": self.eip()?.id, "InstanceId": instance });
+        self.tccli(told, "vpc", "AssociateAddress", &request).map(drop)
     }
 
     /// Starts a web server on a host.

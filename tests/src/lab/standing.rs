@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::namespace::Namespace;
 use super::remains::{Remains, Undo};
 use super::{Lab, edges};
+use crate::clients;
 
 /// What the namespaces of the standing lab are named after; no process's number, so nothing sweeps it.
 pub const NAME: &str = "eg-lab";
@@ -63,6 +64,9 @@ impl Standing {
         if let Some(directory) = Path::new(&super::daemon::binary()).parent() {
             path = format!("{}:{path}", directory.display());
         }
+        // Last, because its environment has a Python of its own.
+        path = format!("{path}:{}", clients::installed("cloud-cli").join("bin").display());
+        command.envs(clients::environment(edges::USER));
         Err(command.env("PATH", path).exec()).with_context(|| format!("cannot run {} on {host}", words.join(" ")))
     }
 
@@ -117,7 +121,15 @@ pub fn leave(lab: Lab) -> Result<Standing> {
 /// What a user is told of the console.
 pub fn about_the_console() -> String {
     let edges::Credential { secret_id, secret_key, .. } = edges::USER;
-    format!("cargo xtask lab console  shows its address; secret ID {secret_id}, secret key {secret_key}")
+    format!(
+        "http://{}/  while `cargo xtask lab console` runs; secret ID {secret_id}, secret key {secret_key}",
+        edges::CONSOLE
+    )
+}
+
+/// How a user calls the API.
+pub fn about_the_api() -> String {
+    format!("cargo xtask lab enter gateway tccli vpc DescribeAddresses --endpoint http://{}", edges::API)
 }
 
 /// The command by which a user looks around.
