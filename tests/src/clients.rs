@@ -7,7 +7,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use anyhow::{Context as _, Result, ensure};
+use anyhow::{Context as _, Result, bail, ensure};
 use serde_json::{Map, Value, json};
 
 use crate::lab::edges::{API, Credential};
@@ -27,7 +27,7 @@ pub enum Client {
     Node,
 }
 
-/// How the Python SDK signs and sends, and how wrong the clock of its machine is.
+/// How an SDK signs and sends, and how wrong the clock of its machine is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Way {
     pub signed: &'static str,
@@ -36,7 +36,7 @@ pub struct Way {
     pub ahead: i64,
 }
 
-/// As it does unless told otherwise.
+/// As they do unless told otherwise.
 pub const USUAL: Way = Way { signed: "TC3-HMAC-SHA256", method: "POST", ahead: 0 };
 
 /// Service, action and request.
@@ -59,20 +59,27 @@ impl Session<'_> {
     /// One call after the other, in one process where the client can.
     pub fn calls(&self, calls: &[Call<'_>]) -> Result<Vec<Value>> {
         match self.client {
-            Client::Python => python(self.lab, self.who, USUAL, calls),
-            Client::Node => self.node(calls),
+            Client::Python | Client::Node => self.calls_by(USUAL, calls),
             Client::Tccli => {
                 calls.iter().map(|(service, action, request)| self.tccli(service, action, request)).collect()
             }
         }
     }
 
-    fn node(&self, calls: &[Call<'_>]) -> Result<Vec<Value>> {
-        let script = here("clients/node/sdk.js");
-        let (endpoint, calls) = (API.to_string(), json!(calls).to_string());
-        let words = ["node", &script, &endpoint, self.who.secret_id, self.who.secret_key, &calls];
-        let modules = installed("cloud-node").join("node_modules");
-        answers(self.run(&words, &[("NODE_PATH", &modules.display().to_string())])?)
+    /// Calls signed and sent in a certain way, which the SDKs can be told.
+    pub fn calls_by(&self, way: Way, calls: &[Call<'_>]) -> Result<Vec<Value>> {
+        let (program, script) = match self.client {
+            Client::Python => (installed("cloud-sdk").join("bin/python3").display().to_string(), "clients/sdk.py"),
+            Client::Node => ("node".to_owned(), "clients/node/sdk.js"),
+            Client::Tccli => bail!("tccli cannot be told how to sign"),
+        };
+        let (script, endpoint, calls) = (here(script), API.to_string(), json!(calls).to_string());
+        let Credential { secret_id, secret_key, .. } = self.who;
+        let words = [&program, &script, &endpoint, secret_id, secret_key, way.signed, way.method, &calls];
+        let modules = installed("cloud-node").join("node_modules").display().to_string();
+        let said = self.run(&words, &[("CLOCK_AHEAD", &way.ahead.to_string()), ("NODE_PATH", &modules)])?;
+        ensure!(said.success(), "{said}\n`cargo xtask setup` brings the clients");
+        serde_json::from_str(&said.stdout).with_context(|| format!("no JSON: {said}"))
     }
 
     fn tccli(&self, service: &str, action: &str, request: &Value) -> Result<Value> {
@@ -94,17 +101,10 @@ impl Session<'_> {
     }
 
     fn run(&self, words: &[&str], environment: &[(&str, &str)]) -> Result<Finished> {
-        run(self.lab, words, environment)
+        let mut command = self.lab.gateway.command(words);
+        command.envs(environment.iter().copied());
+        Process::start(words[0], command)?.finish(LIMIT)
     }
-}
-
-/// Calls by the Python SDK in a certain way.
-pub fn python(lab: &Lab, who: Credential, way: Way, calls: &[Call<'_>]) -> Result<Vec<Value>> {
-    let python = installed("cloud-sdk").join("bin/python3").display().to_string();
-    let script = here("clients/sdk.py");
-    let (endpoint, calls) = (API.to_string(), json!(calls).to_string());
-    let words = [&python, &script, &endpoint, who.secret_id, who.secret_key, way.signed, way.method, &calls];
-    answers(run(lab, &words, &[("CLOCK_AHEAD", &way.ahead.to_string())])?)
 }
 
 /// What tccli knows of who uses it.
@@ -123,17 +123,6 @@ pub fn options(request: &Value) -> Vec<String> {
         [format!("--{name}"), value]
     };
     request.as_object().into_iter().flat_map(Map::iter).flat_map(option).collect()
-}
-
-fn run(lab: &Lab, words: &[&str], environment: &[(&str, &str)]) -> Result<Finished> {
-    let mut command = lab.gateway.command(words);
-    command.envs(environment.iter().copied());
-    Process::start(words[0], command)?.finish(LIMIT)
-}
-
-fn answers(said: Finished) -> Result<Vec<Value>> {
-    ensure!(said.success(), "{said}\n`cargo xtask setup` brings the clients");
-    serde_json::from_str(&said.stdout).with_context(|| format!("no JSON: {said}"))
 }
 
 /// `[TencentCloudSDKException] code:CODE message:TEXT requestId:ID`

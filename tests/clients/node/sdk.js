@@ -1,18 +1,28 @@
-// Calls by the cloud's own Node SDK: node sdk.js ENDPOINT SECRET_ID SECRET_KEY CALLS
+// Calls by the cloud's own Node SDK: node sdk.js ENDPOINT SECRET_ID SECRET_KEY SIGN_METHOD HTTP_METHOD CALLS
 //
 // CALLS is a JSON list of [SERVICE, ACTION, REQUEST], made one after the other. Prints the list of what the SDK made of the
-// answers, with {Code, Message} of the error where it threw one.
+// answers, with {Code, Message} of the error where it threw one. CLOCK_AHEAD in the environment is how many seconds this
+// machine's clock is wrong.
 
 "use strict"
 
-const [endpoint, secretId, secretKey, calls] = process.argv.slice(2)
+const [endpoint, secretId, secretKey, signMethod, reqMethod, calls] = process.argv.slice(2)
+const [ahead, TrueDate] = [1000 * Number(process.env.CLOCK_AHEAD ?? 0), Date]
+globalThis.Date = class extends TrueDate {
+  constructor(...given) {
+    super(...(given.length ? given : [TrueDate.now() + ahead]))
+  }
+  static now() {
+    return TrueDate.now() + ahead
+  }
+}
 
 function client(service) {
   const { Client } = require(`tencentcloud-sdk-nodejs/tencentcloud/services/${service}`)[service].v20170312
   return new Client({
     credential: { secretId, secretKey },
     region: "ap-guangzhou",
-    profile: { httpProfile: { protocol: "http://", endpoint, reqTimeout: 10 } },
+    profile: { signMethod, httpProfile: { protocol: "http://", endpoint, reqMethod, reqTimeout: 10 } },
   })
 }
 

@@ -1,7 +1,7 @@
 //! Whose a request is, and from when: by the clients' own signatures, by wrong clocks, and by requests that come again.
 
 use lab::clients::go::{self, Found};
-use lab::clients::{self, USUAL, Way};
+use lab::clients::{USUAL, Way};
 use lab::lab::A;
 use lab::lab::edges::{Credential, USER};
 use serde_json::{Value, json};
@@ -11,16 +11,17 @@ use super::{NODE, PYTHON, TCCLI, answers, only, refused, serving, text, user};
 #[test]
 fn signatures_of_today_and_of_old_are_told_from_wrong_ones() {
     let lab = serving();
-    let quota = |signed, method, who| {
-        let calls = [("vpc", "DescribeAddressQuota", json!({}))];
-        clients::python(&lab, who, Way { signed, method, ..USUAL }, &calls).unwrap().remove(0)
-    };
-    for (signed, method) in [("TC3-HMAC-SHA256", "POST"), ("TC3-HMAC-SHA256", "GET"), ("HmacSHA256", "POST")] {
-        let answer = quota(signed, method, USER);
-        assert!(answer["QuotaSet"].is_array(), "{signed} {method}: {answer:#}");
+    for client in [PYTHON, NODE] {
+        let quota = |signed, method| {
+            let calls = [("vpc", "DescribeAddressQuota", json!({}))];
+            user(&lab, client, USER).0.calls_by(Way { signed, method, ..USUAL }, &calls).unwrap().remove(0)
+        };
+        for (signed, method) in [("TC3-HMAC-SHA256", "POST"), ("TC3-HMAC-SHA256", "GET"), ("HmacSHA256", "POST")] {
+            let answer = quota(signed, method);
+            assert!(answer["QuotaSet"].is_array(), "{client:?} {signed} {method}: {answer:#}");
+        }
+        refused(&quota("HmacSHA1", "GET"), "AuthFailure.InvalidAuthorization");
     }
-    let weak = quota("HmacSHA1", "GET", USER);
-    refused(&weak, "AuthFailure.InvalidAuthorization");
 }
 
 #[test]
@@ -39,21 +40,23 @@ fn every_client_is_told_that_its_key_or_its_id_is_wrong() {
 #[test]
 fn a_client_whose_clock_is_more_than_five_minutes_wrong_is_told_so() {
     let lab = serving();
-    let allocate = |ahead| {
-        let calls = [("vpc", "AllocateAddresses", json!({}))];
-        clients::python(&lab, USER, Way { ahead, ..USUAL }, &calls).unwrap().remove(0)
-    };
-    for ahead in [-320, 330, 86_400] {
-        let answer = allocate(ahead);
-        refused(&answer, "AuthFailure.SignatureExpire");
-        assert!(answer["Message"].as_str().unwrap().contains("set the client's clock"), "{answer:#}");
-    }
-    for ahead in [-240, 240] {
-        let answer = allocate(ahead);
-        only(&answer["AddressSet"], &answer);
+    for client in [PYTHON, NODE] {
+        let allocate = |ahead| {
+            let calls = [("vpc", "AllocateAddresses", json!({}))];
+            user(&lab, client, USER).0.calls_by(Way { ahead, ..USUAL }, &calls).unwrap().remove(0)
+        };
+        for ahead in [-320, 330, 86_400] {
+            let answer = allocate(ahead);
+            refused(&answer, "AuthFailure.SignatureExpire");
+            assert!(answer["Message"].as_str().unwrap().contains("set the client's clock"), "{answer:#}");
+        }
+        for ahead in [-240, 240] {
+            let answer = allocate(ahead);
+            only(&answer["AddressSet"], &answer);
+        }
     }
     let listed = user(&lab, PYTHON, USER).does("vpc", "DescribeAddresses", json!({}));
-    assert_eq!(listed["TotalCount"], 2, "{listed:#}");
+    assert_eq!(listed["TotalCount"], 4, "{listed:#}");
 }
 
 /// The signature has no number used once, so what is sent again within five minutes counts; what a call does twice is the
