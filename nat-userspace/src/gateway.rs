@@ -5,6 +5,7 @@
 //! state is the truth and the maps follow it: what could not be written is marked and reconciled until it is.
 
 mod check;
+mod defect;
 mod describe;
 #[cfg(test)]
 mod detached;
@@ -52,7 +53,7 @@ pub(crate) use self::detached::Detached;
 pub use self::doctor::doctor;
 pub use self::error::{GatewayError, Kind};
 use self::group::Group;
-pub use self::handle::{Handle, Operations, Past, Stopped};
+pub use self::handle::{Handle, Operations, Past};
 use self::handle::{Job, QUEUE};
 use self::hosts::{Earlier, Touched, hosts, hosts_stored};
 pub use self::meter::{AddressTraffic, Meter, Traffic, VerdictRow};
@@ -106,6 +107,8 @@ pub struct Gateway<P> {
     one_by_one: bool,
     /// Why nothing is committed at present: a flush failed, and the store is not reopened and checked yet.
     read_only: Option<String>,
+    /// Set while a change is being made, so that after a panic it is known whether there may be half of one.
+    midway: bool,
     /// Set when what is committed cannot be read back. Only a restart can find out.
     lost: Option<StoreError>,
     configuration: Configuration,
@@ -152,17 +155,24 @@ impl<P: PacketPath> Gateway<P> {
         if let Some(why) = &self.read_only {
             return Err(GatewayError::ReadOnly(why.clone()));
         }
+        self.midway = true;
+        let made = self.make(&change, began, listener);
+        self.midway = false;
+        made.map(|()| change)
+    }
+
+    fn make(&mut self, change: &Change, began: Instant, listener: Listener<'_>) -> Result<(), GatewayError> {
         if let Some(group) = &mut self.group {
-            group.join(&change, &mut self.ledger, began);
-            return Ok(change);
+            group.join(change, &mut self.ledger, began);
+            return Ok(());
         }
         listener(Stage::Committing.begun());
-        self.commit([&change])?;
-        let earlier = Earlier::to(&change, &self.ledger);
-        self.ledger.apply(&change);
+        self.commit([change])?;
+        let earlier = Earlier::to(change, &self.ledger);
+        self.ledger.apply(change);
         self.write_maps(&earlier.touched(&self.ledger), listener)?;
         self.tally.effects.observe(began.elapsed());
-        Ok(change)
+        Ok(())
     }
 
     fn commit<'a>(&mut self, changes: impl IntoIterator<Item = &'a Change>) -> Result<(), GatewayError> {
@@ -360,9 +370,9 @@ impl<P: PacketPath> Gateway<P> {
     }
 
     fn observe(&mut self, command: Command) {
-        match self.change(command, &mut |_| {}) {
-            Ok(change) => tell(&change),
-            Err(failure) => warn!("the observation is not recorded: {failure}"),
+        let observed = self.attempt(|gateway| gateway.change(command, &mut |_| {}).map(|change| tell(&change)));
+        if let Err(failure) = observed {
+            warn!("the observation is not recorded: {failure}");
         }
     }
 }
@@ -461,7 +471,10 @@ impl<P: PacketPath> Operations for Gateway<P> {
     }
 
     fn reload(&mut self) -> Result<Reloaded, GatewayError> {
-        self.reload_configuration()
+        self.midway = true;
+        let reloaded = self.reload_configuration();
+        self.midway = false;
+        reloaded
     }
 
     fn vitals(&mut self) -> Arc<Vitals> {

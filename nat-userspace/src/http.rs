@@ -11,6 +11,8 @@ mod limits;
 mod listener;
 mod places;
 mod serve;
+#[cfg(test)]
+mod tests;
 mod tls;
 
 use std::convert::Infallible;

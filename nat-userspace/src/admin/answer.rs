@@ -12,7 +12,7 @@ use crate::address::{
     AccountId, Change, Command, EipChanges, EipId, Fact, IdError, InstanceId, Made, NewEip, Prefix, PrefixError,
     Reallocate, Refusal, TokenError, UnknownChargeType, VpcId,
 };
-use crate::gateway::{GatewayError, Kind, Operations, Stopped};
+use crate::gateway::{GatewayError, Kind, Operations};
 
 use super::rows;
 use super::wire::{
@@ -309,12 +309,6 @@ impl From<GatewayError> for Complaint {
             Kind::Internal => ComplaintKind::Internal,
         };
         Complaint { kind, code: error.code().into(), message: error.to_string(), pair: None }
-    }
-}
-
-impl From<Stopped> for Complaint {
-    fn from(_: Stopped) -> Self {
-        GatewayError::Stopping.into()
     }
 }
 

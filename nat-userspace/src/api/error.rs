@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::address::{Daily, InstanceState, Refusal};
-use crate::gateway::{GatewayError, Stopped};
+use crate::gateway::GatewayError;
 
 /// Why a call was not done.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,15 +44,10 @@ impl From<GatewayError> for ApiError {
             | GatewayError::ReadOnly(_)
             | GatewayError::NotInEffect(_)
             | GatewayError::NotReloaded(_)
+            | GatewayError::Defect
             | GatewayError::Stopping => "InternalError",
         };
         ApiError::new(code, error.to_string())
-    }
-}
-
-impl From<Stopped> for ApiError {
-    fn from(_: Stopped) -> Self {
-        GatewayError::Stopping.into()
     }
 }
 

@@ -1,15 +1,17 @@
 //! The listener of the API, and the way of a request through it: who sent it, what it asks, whether that may be.
 
 use std::net::SocketAddr;
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Instant;
 
 use anyhow::Result;
+use futures_util::FutureExt as _;
 use hyper::body::Bytes;
 use hyper::{Request, Response};
 use serde_json::{Map, Value};
 use tokio::sync::watch;
-use tracing::{debug, info};
+use tracing::{debug, error, info};
 use uuid::Uuid;
 
 use super::actions::{self, ACTIONS, Action, Effect};
@@ -22,7 +24,7 @@ use super::signature::{Judge, wall_clock};
 use crate::config::Config;
 use crate::credentials::{Access, Credentials};
 use crate::follow::Followed;
-use crate::gateway::Handle;
+use crate::gateway::{GatewayError, Handle};
 use crate::http::{self, Body, Limits, Peer, Server, Service, Tls, Unread};
 
 /// A bound address.
@@ -68,7 +70,7 @@ pub(super) struct Door {
 impl Service for Door {
     async fn answer(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
         let request_id = Uuid::new_v4().to_string();
-        let outcome = self.perform(&request, peer, &request_id).await;
+        let outcome = outlived(self.perform(&request, peer, &request_id), &request_id).await;
         envelope(outcome, &request_id)
     }
 
@@ -82,7 +84,7 @@ impl Service for Door {
     }
 
     fn panicked(&self) -> Response<Body> {
-        refuse(ApiError::new("InternalError", "the request could not be answered because of a defect in the gateway"))
+        refuse(GatewayError::Defect.into())
     }
 }
 
@@ -167,6 +169,32 @@ pub(super) fn admit(action: &Action, call: &Call, config: &Config) -> Result<(),
     Ok(())
 }
 
+/// What comes of a request, also where answering it panics: the log then says so by the id that the client is told.
+async fn outlived(
+    performing: impl Future<Output = Result<Map<String, Value>, ApiError>>,
+    request_id: &str,
+) -> Result<Map<String, Value>, ApiError> {
+    AssertUnwindSafe(performing).catch_unwind().await.unwrap_or_else(|_| {
+        error!(request_id, "answering a request to the API panicked");
+        Err(GatewayError::Defect.into())
+    })
+}
+
 fn refuse(error: ApiError) -> Response<Body> {
     envelope(Err(error), &Uuid::new_v4().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_defect_on_the_way_of_a_request_is_an_internal_error_with_its_id() {
+        let answered = outlived(async { panic!("a defect") }, "request-1").await;
+        let response = envelope(answered, "request-1");
+        let body = http_body_util::BodyExt::collect(response.into_body()).await.unwrap().to_bytes();
+        let said: Value = serde_json::from_slice(&body).unwrap();
+        assert_eq!(said["Response"]["Error"]["Code"], "InternalError");
+        assert_eq!(said["Response"]["RequestId"], "request-1");
+    }
 }

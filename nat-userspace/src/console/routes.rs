@@ -22,7 +22,7 @@ use super::serve::{Console, Known};
 use super::session::Secret;
 use super::words::{Language, Word};
 use crate::address::{Event, InstanceId};
-use crate::gateway::{Operations, Stopped};
+use crate::gateway::{GatewayError, Operations};
 use crate::store::{Reader, StoreError};
 
 /// How long the gateway may take to answer a question. It works off large imports in one piece.
@@ -35,11 +35,15 @@ const A_YEAR: u32 = 365 * 24 * 3600;
 pub(super) enum Unanswered {
     Busy,
     Stopping,
+    Defect,
 }
 
-impl From<Stopped> for Unanswered {
-    fn from(_: Stopped) -> Self {
-        Unanswered::Stopping
+impl From<GatewayError> for Unanswered {
+    fn from(error: GatewayError) -> Self {
+        match error {
+            GatewayError::Defect => Unanswered::Defect,
+            _ => Unanswered::Stopping,
+        }
     }
 }
 
@@ -48,6 +52,7 @@ impl Unanswered {
         match self {
             Unanswered::Busy => Word::Busy,
             Unanswered::Stopping => Word::Stopping,
+            Unanswered::Defect => Word::Defect,
         }
     }
 }

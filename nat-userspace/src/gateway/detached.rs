@@ -40,6 +40,8 @@ pub(crate) struct Recording {
     pub(crate) told: Vec<Told>,
     pub(crate) maps: Maps,
     pub(crate) fails: bool,
+    /// The next call does.
+    pub(crate) panics: bool,
     pub(crate) problems: Vec<String>,
     pub(crate) environment: Environment,
     pub(crate) pools: Option<Vec<Prefix>>,
@@ -56,6 +58,8 @@ impl Detached {
     }
 
     fn told_to(&self, told: Told) -> Result<MutexGuard<'_, Recording>> {
+        let panics = std::mem::take(&mut self.recording().panics);
+        assert!(!panics, "a defect");
         let mut recording = self.recording();
         recording.told.push(told);
         ensure!(!recording.fails, "the kernel said no");

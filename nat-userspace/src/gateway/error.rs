@@ -22,7 +22,8 @@ pub enum Kind {
     Internal,
 }
 
-/// Why a command was not done. All but [`GatewayError::NotInEffect`] have changed nothing.
+/// Why a command was not done. All but [`GatewayError::NotInEffect`] have changed nothing, and of what was broken off by
+/// [`GatewayError::Defect`] there is all or nothing.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum GatewayError {
     /// The ledger's rules.
@@ -77,6 +78,11 @@ pub enum GatewayError {
     /// The new configuration is not to be had.
     #[error("the configuration in effect is kept: {0}")]
     NotReloaded(String),
+    /// The gateway's own code failed on it.
+    #[error(
+        "a defect of the gateway broke this off, and its log says more; look whether it was done before asking for it again"
+    )]
+    Defect,
     /// The daemon is about to end.
     #[error("the gateway is stopping")]
     Stopping,
@@ -100,6 +106,7 @@ impl GatewayError {
             GatewayError::NotStored(_)
             | GatewayError::ReadOnly(_)
             | GatewayError::NotInEffect(_)
+            | GatewayError::Defect
             | GatewayError::Stopping => Kind::Internal,
         }
     }
@@ -127,6 +134,7 @@ impl GatewayError {
             GatewayError::ReadOnly(_) => "read-only",
             GatewayError::NotInEffect(_) => "not-in-effect",
             GatewayError::NotReloaded(_) => "not-reloaded",
+            GatewayError::Defect => "defect",
             GatewayError::Stopping => "stopping",
         }
     }

@@ -4,6 +4,7 @@
 //! sees that: reads wait until the group is settled, every answer waits for the flush, and where it fails the ledger
 //! becomes again what is stored.
 
+use std::mem::take;
 use std::time::Instant;
 
 use tracing::error;
@@ -36,6 +37,15 @@ impl Group {
     }
 }
 
+/// How the ledger stands to a group that is to be settled.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Ahead {
+    /// It shows the group's changes and no others.
+    ByTheGroup,
+    /// It also shows changes that come to nothing, or half of one.
+    ByMore,
+}
+
 impl<P: PacketPath> Gateway<P> {
     /// Does what has arrived: changes first, by one flush, and then what wants to be alone.
     pub(super) fn serve(&mut self, jobs: impl Iterator<Item = Job>) {
@@ -52,24 +62,54 @@ impl<P: PacketPath> Gateway<P> {
             for job in shared {
                 let before = group.changes.len();
                 self.group = Some(group);
-                let answering = job(self);
+                let done = job(self);
                 group = self.group.take().unwrap_or_default();
-                answers.push((answering, group.changes.len() - before));
+                match done {
+                    Ok(answering) => answers.push((answering, group.changes.len() - before)),
+                    Err(panicked) if self.midway || group.changes.len() > before => {
+                        error!("{panicked}");
+                        group.changes.truncate(before);
+                        self.settle(take(&mut group), take(&mut answers), Ahead::ByMore);
+                    }
+                    Err(panicked) => error!("{panicked}"),
+                }
+                if self.lost.is_some() {
+                    return;
+                }
             }
-            self.settle(group, answers);
+            self.settle(group, answers, Ahead::ByTheGroup);
         } else {
-            shared.into_iter().for_each(|job| job(self)(Ok(())));
+            for job in shared {
+                match job(self) {
+                    Ok(answer) => answer(Ok(())),
+                    Err(panicked) => self.recover(&panicked),
+                }
+            }
         }
-        alone.into_iter().for_each(|job| job(self));
+        for job in alone {
+            // What is not known to be stored is shown to nobody.
+            if self.lost.is_some() {
+                return;
+            }
+            if let Err(panicked) = job(self) {
+                self.recover(&panicked);
+            }
+        }
     }
 
     /// Commits a group, brings its changes into effect in their order, and answers each with what became of its own.
-    fn settle(&mut self, group: Group, answers: Vec<(Answering, usize)>) {
-        if group.changes.is_empty() {
-            return answers.into_iter().for_each(|(answer, _)| answer(Ok(())));
+    fn settle(&mut self, group: Group, answers: Vec<(Answering, usize)>, ahead: Ahead) {
+        let committed = match group.changes.as_slice() {
+            [] => Ok(()),
+            changes => self.attempt(|gateway| gateway.commit(changes.iter().map(|decided| &decided.change))),
+        };
+        if committed.is_err() || ahead == Ahead::ByMore {
+            self.restore_ledger();
         }
-        if let Err(failure) = self.commit(group.changes.iter().map(|decided| &decided.change)) {
-            self.forget_group();
+        if ahead == Ahead::ByMore {
+            self.follow_restored();
+        }
+        if let Err(failure) = committed {
             return answers.into_iter().for_each(|(answer, _)| answer(Err(failure.clone())));
         }
         let mut changes = group.changes.into_iter();
@@ -77,15 +117,15 @@ impl<P: PacketPath> Gateway<P> {
             let mut fate: Result<(), GatewayError> = Ok(());
             for Decided { change, touched, began } in changes.by_ref().take(own) {
                 tell(&change);
-                fate = fate.and(self.write_maps(&touched, &mut |_| {}));
+                fate = fate.and(self.attempt(|gateway| gateway.write_maps(&touched, &mut |_| {})));
                 self.tally.effects.observe(began.elapsed());
             }
             answer(fate);
         }
     }
 
-    /// Makes the ledger what is stored, for a group of which nothing is.
-    fn forget_group(&mut self) {
+    /// Makes the ledger what is stored, where it shows changes of which nothing is.
+    pub(super) fn restore_ledger(&mut self) {
         match self.store.load().map_err(anyhow::Error::from).and_then(|snapshot| self.restored(snapshot)) {
             Ok(ledger) => self.ledger = ledger,
             Err(failure) => {

@@ -3,12 +3,12 @@
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
-use thiserror::Error;
 use tokio::sync::{mpsc, oneshot, watch};
 
 use crate::address::{Change, Command, EipId, InstanceId, Ledger, PackageId, Prefix, Time, VpcId};
 use crate::store::History;
 
+use super::defect::{Panicked, guarded};
 use super::progress::Listener;
 use super::{GatewayError, Meter, Reloaded, Status, Vitals};
 
@@ -95,8 +95,8 @@ pub struct Past {
     pub commits: watch::Receiver<()>,
 }
 
-/// What a job does.
-type Work<T> = Box<dyn FnOnce(&mut dyn Operations) -> T + Send>;
+/// What a job does. Where it panics, the one who asked has been told so.
+type Work<T> = Box<dyn FnOnce(&mut dyn Operations) -> Result<T, Panicked> + Send>;
 
 /// Work for the gateway's task.
 pub enum Job {
@@ -127,14 +127,19 @@ impl Handle {
     pub async fn ask<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Operations) -> T + Send + 'static,
-    ) -> Result<T, Stopped> {
+    ) -> Result<T, GatewayError> {
         let (answer, answered) = oneshot::channel();
         let job = Job::Alone(Box::new(move |operations| {
+            let (done, panicked) = match guarded(|| work(operations)) {
+                Ok(done) => (Ok(done), Ok(())),
+                Err(panicked) => (Err(GatewayError::Defect), Err(panicked)),
+            };
             // The one who asked may have gone.
-            let _ = answer.send(work(operations));
+            let _ = answer.send(done);
+            panicked
         }));
-        self.jobs.send(job).await.map_err(|_| Stopped)?;
-        answered.await.map_err(|_| Stopped)
+        self.jobs.send(job).await.map_err(|_| GatewayError::Stopping)?;
+        answered.await.unwrap_or(Err(GatewayError::Stopping))
     }
 
     /// As [`Handle::ask`], for work that makes changes. Others may come in between its end and its answer, which is
@@ -142,21 +147,19 @@ impl Handle {
     pub async fn change<T: Send + 'static, E: From<GatewayError> + Send + 'static>(
         &self,
         work: impl FnOnce(&mut dyn Operations) -> Result<T, E> + Send + 'static,
-    ) -> Result<Result<T, E>, Stopped> {
+    ) -> Result<Result<T, E>, GatewayError> {
         let (answer, answered) = oneshot::channel();
-        let job = Job::Shared(Box::new(move |operations| {
-            let made = work(operations);
-            Box::new(move |fate| {
+        let job = Job::Shared(Box::new(move |operations| match guarded(|| work(operations)) {
+            Ok(made) => Ok(Box::new(move |fate: Result<(), GatewayError>| {
                 // What was refused may have been so because of a change that came to nothing.
-                let _ = answer.send(fate.map_err(E::from).and(made));
-            })
+                let _ = answer.send(Ok(fate.map_err(E::from).and(made)));
+            })),
+            Err(panicked) => {
+                let _ = answer.send(Err(GatewayError::Defect));
+                Err(panicked)
+            }
         }));
-        self.jobs.send(job).await.map_err(|_| Stopped)?;
-        answered.await.map_err(|_| Stopped)
+        self.jobs.send(job).await.map_err(|_| GatewayError::Stopping)?;
+        answered.await.unwrap_or(Err(GatewayError::Stopping))
     }
 }
-
-/// The gateway no longer serves.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("the gateway is stopping")]
-pub struct Stopped;

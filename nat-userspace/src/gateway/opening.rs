@@ -130,6 +130,7 @@ impl Opened {
             group: None,
             one_by_one: false,
             read_only: None,
+            midway: false,
             lost: None,
             configuration: Configuration::new(self.config),
             pulse: Pulse::default(),

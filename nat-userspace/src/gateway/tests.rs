@@ -1,6 +1,7 @@
 //! The gateway over a packet path that only remembers: in what order things happen, and what happens when one fails.
 
 mod clock;
+mod defects;
 mod flushes;
 mod serving;
 
@@ -471,27 +472,6 @@ async fn an_import_is_one_change_that_tells_how_far_it_is() {
     drop(gateway);
     let opened = Opened::new(&config, &Environment::default()).unwrap();
     assert_eq!(opened.take_over(path, outside()).await.unwrap().ledger, ledger);
-}
-
-#[tokio::test]
-async fn jobs_are_done_one_after_the_other_until_the_end() {
-    let directory = tempfile::tempdir().unwrap();
-    let gateway = gateway(&config(directory.path()), &Detached::default()).await.unwrap();
-    let (handle, jobs) = Handle::new();
-    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
-    let stopped = async {
-        let _ = stopped.await;
-    };
-    let asking = async {
-        let created = handle.ask(|operations| create(operations, 1, 5).map(|change| change.taken().count())).await;
-        assert_eq!(created, Ok(Ok(1)));
-        let refused = handle.ask(|operations| create(operations, 1, 5).unwrap_err()).await.unwrap();
-        assert!(matches!(refused, GatewayError::Refused(Refusal::PrivateAddressTaken { .. })));
-        stop.send(()).unwrap();
-    };
-    let (outcome, ()) = tokio::join!(gateway.run(jobs, stopped), asking);
-    outcome.unwrap();
-    assert_eq!(handle.ask(|operations| operations.now()).await, Err(Stopped));
 }
 
 #[tokio::test]

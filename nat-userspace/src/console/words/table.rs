@@ -268,6 +268,7 @@ words! {
 
     // What went wrong.
     Busy: "The gateway is busy and did not answer in time. Nothing was changed.", "网关繁忙，未能及时响应，没有进行任何修改。";
+    Defect: "A defect of the gateway broke this off. Look whether it was done before you try again.", "网关内部出错，操作中断。重试前请先确认该操作是否已完成。";
     Stopping: "The gateway is stopping. Traffic goes on; come back in a moment.", "网关正在停止，流量不受影响，请稍后再来。";
     HistoryUnreadable: "The history cannot be read at present.", "暂时无法读取历史记录。";
     Forbidden: "Refused", "已拒绝";

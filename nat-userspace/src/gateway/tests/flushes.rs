@@ -5,12 +5,12 @@ use rusqlite::Connection;
 
 use super::*;
 
-fn roomy(state_dir: &Path) -> Config {
+pub(super) fn roomy(state_dir: &Path) -> Config {
     Config { pools: vec!["8.8.8.0/24".parse().unwrap()], max_pairs: 300, max_instances: 300, ..config(state_dir) }
 }
 
 /// As [`gateway`], with ids for more than a few.
-async fn large(config: &Config, path: &Detached) -> Gateway<Detached> {
+pub(super) async fn large(config: &Config, path: &Detached) -> Gateway<Detached> {
     let mut drawn = 0_u64;
     let chance = move || {
         drawn += 1;
@@ -31,7 +31,7 @@ fn flushes(state_dir: &Path) -> usize {
 }
 
 /// Serves until the work is done.
-async fn serving<T>(gateway: Gateway<Detached>, work: impl AsyncFnOnce(Handle) -> T) -> T {
+pub(super) async fn serving<T>(gateway: Gateway<Detached>, work: impl AsyncFnOnce(Handle) -> T) -> T {
     let (handle, jobs) = Handle::new();
     let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
     let working = async {

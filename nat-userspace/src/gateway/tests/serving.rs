@@ -17,6 +17,27 @@ fn tuning(config: &Config) -> Tuning {
 }
 
 #[tokio::test]
+async fn jobs_are_done_one_after_the_other_until_the_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let gateway = gateway(&config(directory.path()), &Detached::default()).await.unwrap();
+    let (handle, jobs) = Handle::new();
+    let (stop, stopped) = tokio::sync::oneshot::channel::<()>();
+    let stopped = async {
+        let _ = stopped.await;
+    };
+    let asking = async {
+        let created = handle.ask(|operations| create(operations, 1, 5).map(|change| change.taken().count())).await;
+        assert_eq!(created, Ok(Ok(1)));
+        let refused = handle.ask(|operations| create(operations, 1, 5).unwrap_err()).await.unwrap();
+        assert!(matches!(refused, GatewayError::Refused(Refusal::PrivateAddressTaken { .. })));
+        stop.send(()).unwrap();
+    };
+    let (outcome, ()) = tokio::join!(gateway.run(jobs, stopped), asking);
+    outcome.unwrap();
+    assert_eq!(handle.ask(|operations| operations.now()).await, Err(GatewayError::Stopping));
+}
+
+#[tokio::test]
 async fn a_new_configuration_is_in_effect_as_far_as_it_can_be() {
     let directory = tempfile::tempdir().unwrap();
     let (config, path) = (config(directory.path()), Detached::default());
