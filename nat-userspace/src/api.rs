@@ -9,5 +9,6 @@ mod rates;
 mod request;
 mod serve;
 mod signature;
+mod turns;
 
 pub use self::serve::Listener;

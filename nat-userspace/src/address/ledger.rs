@@ -5,6 +5,7 @@ use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use super::owned::Owned;
+use super::ranked::Ranked;
 use super::stock::Stock;
 use super::{
     AccountId, Association, Billing, Change, ClientToken, Daily, Eip, EipId, Fact, Holder, Instance, InstanceId,
@@ -27,7 +28,7 @@ pub struct Ledger {
     pub(super) owned: BTreeMap<AccountId, Owned>,
     pub(super) packages: BTreeMap<PackageId, Package>,
     /// Who shares each package that is shared.
-    pub(super) members: BTreeMap<PackageId, BTreeSet<Member>>,
+    pub(super) members: BTreeMap<PackageId, Ranked<Member>>,
     /// Instances that expire or leave the recycle bin, by when they do.
     pub(super) due: BTreeSet<(Time, InstanceId)>,
     /// The last day an account did something, and how often.

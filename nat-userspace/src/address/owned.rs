@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
+use std::ops::Bound::{Excluded, Included, Unbounded};
 
 use super::ranked::Ranked;
 use super::{AccountId, Eip, EipId, Instance, InstanceId, Ledger, Package, PackageId, VpcId};
@@ -107,6 +108,16 @@ impl Ledger {
         ids.filter_map(|id| self.instances.get(id))
     }
 
+    /// The account's instances by id, those behind one.
+    pub fn instances_behind<'a>(
+        &'a self,
+        account: &AccountId,
+        id: Option<&str>,
+    ) -> impl Iterator<Item = &'a Instance> + use<'a> {
+        let ids = self.owned(account).map(|owned| owned.instances.behind(id));
+        ids.into_iter().flatten().filter_map(|id| self.instances.get(id))
+    }
+
     /// How many of the account's instances have an ordinary public IP.
     pub fn ordinary_count(&self, account: &AccountId) -> usize {
         self.owned(account).map_or(0, |owned| owned.with_ordinary.len())
@@ -118,10 +129,26 @@ impl Ledger {
         ids.filter_map(|id| self.instances.get(id))
     }
 
+    /// The account's instances that have an ordinary public IP, by id, those behind one.
+    pub fn with_ordinary_behind<'a>(
+        &'a self,
+        account: &AccountId,
+        id: Option<&str>,
+    ) -> impl Iterator<Item = &'a Instance> + use<'a> {
+        let ids = self.owned(account).map(|owned| owned.with_ordinary.behind(id));
+        ids.into_iter().flatten().filter_map(|id| self.instances.get(id))
+    }
+
     /// The account's EIPs by id, from the n-th on.
     pub fn eips_from(&self, account: &AccountId, rank: usize) -> impl Iterator<Item = &Eip> {
         let ids = self.owned(account).into_iter().flat_map(move |owned| owned.eips.from(rank));
         ids.filter_map(|id| self.eips.get(id))
+    }
+
+    /// The account's EIPs by id, those behind one.
+    pub fn eips_behind<'a>(&'a self, account: &AccountId, id: Option<&str>) -> impl Iterator<Item = &'a Eip> + use<'a> {
+        let ids = self.owned(account).map(|owned| owned.eips.behind(id));
+        ids.into_iter().flatten().filter_map(|id| self.eips.get(id))
     }
 
     /// How many of the account's EIPs are bound, or are not.
@@ -136,11 +163,33 @@ impl Ledger {
         ids.filter_map(|id| self.eips.get(id))
     }
 
-    /// The account's EIPs of this name.
-    pub fn eips_named(&self, account: &AccountId, name: &str) -> impl Iterator<Item = &Eip> {
-        let from = (name.to_string(), EipId::before_all());
-        let found = self.owned(account).into_iter().flat_map(move |owned| owned.eips_by_name.range(from.clone()..));
-        found.take_while(move |(found, _)| found == name).filter_map(|(_, id)| self.eips.get(id))
+    /// The account's EIPs that are bound, or that are not, by id, those behind one.
+    pub fn bound_behind<'a>(
+        &'a self,
+        account: &AccountId,
+        bound: bool,
+        id: Option<&str>,
+    ) -> impl Iterator<Item = &'a Eip> + use<'a> {
+        let list = self.owned(account).map(|owned| if bound { &owned.bound } else { &owned.unbound });
+        let ids = list.map(|list| list.behind(id));
+        ids.into_iter().flatten().filter_map(|id| self.eips.get(id))
+    }
+
+    /// The account's EIPs of this name by id, those behind one.
+    pub fn eips_named<'a>(
+        &'a self,
+        account: &AccountId,
+        name: &str,
+        behind: Option<&EipId>,
+    ) -> impl Iterator<Item = &'a Eip> + use<'a> {
+        let name = name.to_owned();
+        let from = match behind {
+            Some(id) => Excluded((name.clone(), id.clone())),
+            None => Included((name.clone(), EipId::before_all())),
+        };
+        let found = self.owned(account).map(|owned| owned.eips_by_name.range((from, Unbounded)));
+        let found = found.into_iter().flatten().take_while(move |(found, _)| *found == name);
+        found.filter_map(|(_, id)| self.eips.get(id))
     }
 
     /// The account's instances of this name.
@@ -149,6 +198,23 @@ impl Ledger {
         let found = self.by_name.range(from..);
         let is_it = move |(owner, found, _): &&(AccountId, String, InstanceId)| owner == account && found == name;
         found.take_while(is_it).filter_map(|(_, _, id)| self.instances.get(id))
+    }
+
+    /// The account's instances of this name by id, those behind one.
+    pub fn instances_named_behind<'a>(
+        &'a self,
+        account: &AccountId,
+        name: &str,
+        behind: Option<&InstanceId>,
+    ) -> impl Iterator<Item = &'a Instance> + use<'a> {
+        let (account, name) = (account.clone(), name.to_owned());
+        let from = match behind {
+            Some(id) => Excluded((account.clone(), name.clone(), id.clone())),
+            None => Included((account.clone(), name.clone(), InstanceId::before_all())),
+        };
+        let found = self.by_name.range((from, Unbounded));
+        let found = found.take_while(move |(owner, found, _)| *owner == account && *found == name);
+        found.filter_map(|(_, _, id)| self.instances.get(id))
     }
 
     /// The instances that carry this private address, in every VPC, whoever owns them.
@@ -160,6 +226,16 @@ impl Ledger {
     /// How many packages the account has.
     pub fn package_count(&self, account: &AccountId) -> usize {
         self.owned(account).map_or(0, |owned| owned.packages.len())
+    }
+
+    /// The account's packages by id, those behind one.
+    pub fn packages_behind<'a>(
+        &'a self,
+        account: &AccountId,
+        id: Option<&str>,
+    ) -> impl Iterator<Item = &'a Package> + use<'a> {
+        let ids = self.owned(account).map(|owned| owned.packages.behind(id));
+        ids.into_iter().flatten().filter_map(|id| self.packages.get(id))
     }
 
     /// The account's packages by id, from the n-th on.

@@ -1,9 +1,9 @@
 //! Bandwidth packages: a total that many addresses share.
 
-use std::collections::BTreeSet;
 use std::fmt;
 
 use super::decide::check_name;
+use super::ranked::Ranked;
 use super::{
     AccountId, ChargeType, EipId, EipTerms, Fact, InstanceId, Ledger, PackageDetail, PackageId, Refusal, Time,
 };
@@ -54,9 +54,14 @@ impl Ledger {
         self.packages.get(id)
     }
 
-    /// Who shares a package, in order.
-    pub fn members(&self, package: &PackageId) -> impl Iterator<Item = &Member> {
-        self.members.get(package).into_iter().flatten()
+    /// How many share a package.
+    pub fn member_count(&self, package: &PackageId) -> usize {
+        self.members.get(package).map_or(0, Ranked::len)
+    }
+
+    /// Who shares a package, in order, from the n-th on.
+    pub fn members_from(&self, package: &PackageId, rank: usize) -> impl Iterator<Item = &Member> {
+        self.members.get(package).into_iter().flat_map(move |members| members.from(rank))
     }
 
     /// The account's package with this id.
@@ -94,8 +99,8 @@ impl Ledger {
 
     pub(super) fn delete_package(&self, account: &AccountId, id: &PackageId) -> Result<Vec<Fact>, Refusal> {
         let package = self.find_package(account, id.as_str())?;
-        let members = self.members.get(id).map_or(0, BTreeSet::len);
-        match self.members(id).next() {
+        let members = self.member_count(id);
+        match self.members_from(id, 0).next() {
             Some(one) => Err(Refusal::PackageInUse { package: id.clone(), members, one: one.clone() }),
             None => Ok(vec![Fact::PackageDeleted { package: package.id.clone() }]),
         }

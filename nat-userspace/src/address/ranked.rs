@@ -1,5 +1,7 @@
 //! A sorted set that knows which of its items is the n-th, for pages of long lists.
 
+use std::borrow::Borrow;
+
 /// Items a chunk holds before it is cut in two. The n-th item of a million is found by adding up about two thousand
 /// lengths, and an insertion moves one chunk at most.
 const CHUNK: usize = 1024;
@@ -71,6 +73,19 @@ impl<T: Ord> Ranked<T> {
         self.chunks[first..].iter().flatten().skip(rank)
     }
 
+    /// The items above this one, which need not be among them, or all.
+    pub(super) fn behind<'a, Q: Ord + ?Sized>(&'a self, item: Option<&Q>) -> impl Iterator<Item = &'a T> + use<'a, T, Q>
+    where
+        T: Borrow<Q>,
+    {
+        let (chunk, place) = item.map_or((0, 0), |item| {
+            let at = self.chunks.partition_point(|chunk| chunk[0].borrow() <= item).saturating_sub(1);
+            let place = self.chunks.get(at).map_or(0, |chunk| chunk.partition_point(|other| other.borrow() <= item));
+            (at, place)
+        });
+        self.chunks[chunk..].iter().flatten().skip(place)
+    }
+
     /// The chunk that holds the item or should; none where there are no chunks.
     fn chunk_of(&self, item: &T) -> Option<usize> {
         let after = self.chunks.partition_point(|chunk| chunk[0] <= *item);
@@ -122,6 +137,9 @@ mod tests {
             }
             prop_assert_eq!(ranked.len(), set.len());
             prop_assert!(ranked.from(rank).eq(set.iter().skip(rank)));
+            let item = rank as u16;
+            prop_assert!(ranked.behind(Some(&item)).eq(set.range(item + 1..)));
+            prop_assert!(ranked.behind(None::<&u16>).eq(&set));
             prop_assert!(ranked.chunks.iter().all(|chunk| !chunk.is_empty()));
         }
     }

@@ -5,6 +5,7 @@ use std::cmp::Ordering::Equal;
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 
+use super::ranked::Ranked;
 use super::stock::Stock;
 use super::{
     AccountId, Eip, Fence, Holder, Instance, InstanceId, Ledger, Member, Package, PackageId, Policy, Pool,
@@ -20,7 +21,7 @@ pub struct SoundSnapshot {
     private_order: Vec<usize>,
     bound: Vec<(usize, usize)>,
     held: Vec<(Ipv4Addr, Holder)>,
-    members: BTreeMap<PackageId, BTreeSet<Member>>,
+    members: BTreeMap<PackageId, Ranked<Member>>,
     fences: BTreeMap<Ipv4Addr, Fence>,
 }
 
@@ -233,7 +234,7 @@ fn members(
     instances: &[Instance],
     eips: &[Eip],
     packages: &[Package],
-) -> Result<BTreeMap<PackageId, BTreeSet<Member>>, RestoreError> {
+) -> Result<BTreeMap<PackageId, Ranked<Member>>, RestoreError> {
     let known: BTreeMap<&PackageId, &AccountId> =
         packages.iter().map(|package| (&package.id, &package.account)).collect();
     let instances = instances
@@ -241,7 +242,7 @@ fn members(
         .filter_map(|one| Some((one.package.as_ref()?, &one.account, Member::Instance(one.id.clone()))));
     let eips =
         eips.iter().filter_map(|one| Some((one.terms.package.as_ref()?, &one.account, Member::Eip(one.id.clone()))));
-    let mut members: BTreeMap<PackageId, BTreeSet<Member>> = BTreeMap::new();
+    let mut members: BTreeMap<PackageId, Ranked<Member>> = BTreeMap::new();
     for (package, account, member) in instances.chain(eips) {
         if known.get(package) != Some(&account) {
             return Err(RestoreError::UnknownPackage { member, package: package.clone() });

@@ -84,7 +84,7 @@ pub(super) fn package(ledger: &Ledger, package: &Package) -> PackageRow {
         name: package.name.clone(),
         bandwidth_mbps: package.bandwidth_mbps,
         bandwidth_enforced: false,
-        members: ledger.members(&package.id).map(id).collect(),
+        members: ledger.members_from(&package.id, 0).map(id).collect(),
         created_at: package.created.to_string(),
     }
 }

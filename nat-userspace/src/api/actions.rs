@@ -12,13 +12,18 @@ mod power;
 mod run;
 #[cfg(test)]
 mod tests;
+mod walk;
+
+use std::sync::Arc;
 
 use serde_json::{Map, Value};
 
 use self::asked::{Answer, Asked};
 use self::params::Params;
+use self::walk::Walk;
 use super::call::Call;
 use super::error::ApiError;
+use super::turns::Turns;
 use crate::config::Config;
 use crate::gateway::{Handle, Operations};
 
@@ -124,19 +129,35 @@ actions! {
 
 /// Does what a call asks and answers with the fields of its response. The sender's right to it, its version and its rate
 /// have been judged.
-pub async fn dispatch(call: Call, handle: &Handle, config: &Config) -> Result<Map<String, Value>, ApiError> {
+pub(super) async fn dispatch(
+    call: Call,
+    handle: &Handle,
+    config: &Config,
+    turns: &Turns,
+) -> Result<Map<String, Value>, ApiError> {
     let action = ACTIONS.iter().find(|action| action.name == call.action);
     let unknown = || ApiError::new("InvalidAction", format!("there is no action {} here", call.action));
     let Action { run, effect, .. } = *action.ok_or_else(unknown)?;
     let site = Site { region: config.region.clone(), zone: config.zone.clone() };
-    let work = move |gateway: &mut dyn Operations| {
-        let params = Params::new(&call.params);
-        run(&mut Asked { call: &call, params, gateway, site: &site })
+    let asked = Arc::new((call, site));
+    let work = |mut walk: Walk| {
+        let asked = Arc::clone(&asked);
+        move |gateway: &mut dyn Operations| {
+            let (call, site) = &*asked;
+            let answer = run(&mut Asked { call, params: Params::new(&call.params), gateway, site, walk: &mut walk });
+            (answer, walk)
+        }
     };
-    match effect {
-        Effect::Read => handle.ask(work).await?,
-        Effect::Write => handle.change(work).await?,
+    if effect == Effect::Write {
+        let work = work(Walk::default());
+        return handle.change(|gateway| work(gateway).0).await?;
     }
+    let (mut answer, mut walk) = handle.ask(work(Walk::default())).await?;
+    let _turn = if walk.is_unfinished() { turns.take(&asked.0.account).await } else { None };
+    while walk.is_unfinished() && answer.is_ok() {
+        (answer, walk) = handle.ask(work(walk)).await?;
+    }
+    answer
 }
 
 /// The table of what there is, as the README shows it.

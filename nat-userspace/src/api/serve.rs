@@ -21,6 +21,7 @@ use super::error::ApiError;
 use super::rates::Rates;
 use super::request::Received;
 use super::signature::{Judge, wall_clock};
+use super::turns::Turns;
 use crate::config::Config;
 use crate::credentials::{Access, Credentials};
 use crate::follow::Followed;
@@ -54,7 +55,7 @@ impl Listener {
     ) -> Server {
         let scheme = if tls.is_some() { "https" } else { "http" };
         info!("the API is at {scheme}://{}", self.0.address());
-        let door = Door { credentials, handle, configuration, rates: Rates::default() };
+        let door = Door { credentials, handle, configuration, rates: Rates::default(), turns: Turns::default() };
         self.0.serve(Limits::default(), tls, door)
     }
 }
@@ -65,6 +66,7 @@ pub(super) struct Door {
     pub(super) handle: Handle,
     pub(super) configuration: watch::Receiver<Arc<Config>>,
     pub(super) rates: Rates,
+    pub(super) turns: Turns,
 }
 
 impl Service for Door {
@@ -104,7 +106,7 @@ impl Door {
         let action = self.judge(&call, &config, Instant::now());
         let changes = matches!(action, Ok(Action { effect: Effect::Write, .. }));
         let outcome = match action {
-            Ok(_) => actions::dispatch(call, &self.handle, &config).await,
+            Ok(_) => actions::dispatch(call, &self.handle, &config, &self.turns).await,
             Err(error) => Err(error),
         };
         match &outcome {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use hyper::body::Incoming;
-use hyper::header::{CONNECTION, HeaderValue};
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper::{Request, Response};
@@ -145,8 +145,11 @@ async fn answer<S: Service>(
     place: &Place,
 ) -> Response<Body> {
     let (head, body) = request.into_parts();
+    // By chunks and by a length beside them a body ends in two places, and a program between us and the client may have
+    // gone by the other one. Nothing that follows is then believed to be a request.
+    let mut last = head.headers.contains_key(TRANSFER_ENCODING);
     // Still waiting: a body that comes in drops gives up its place like a head does.
-    let response = match body::read(body, &shared.limits, &shared.large).await {
+    let mut response = match body::read(body, &shared.limits, &shared.large).await {
         Ok(body) => {
             place.answer();
             let answering = shared.service.answer(Request::from_parts(head, body), peer);
@@ -156,12 +159,14 @@ async fn answer<S: Service>(
             })
         }
         Err(unread) => {
-            let mut response = shared.service.refuse(unread);
             // What is left of the body would be read as the next request.
-            response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-            response
+            last = true;
+            shared.service.refuse(unread)
         }
     };
+    if last {
+        response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    }
     place.wait();
     response
 }

@@ -1,5 +1,6 @@
 //! Public addresses told of: DescribeAddresses, DescribeAddressQuota, DescribeAddressBandwidthRange.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
@@ -8,6 +9,7 @@ use super::super::error::ApiError;
 use super::asked::{Answer, Asked, eip_id, fields, iso, most_mbps};
 use super::instances::{card_of, tag_set};
 use super::page::{Dialect, Filters, Page};
+use super::walk::{Lists, Walk};
 use crate::address::{
     AccountId, ChargeType, Daily, Eip, EipDetail, EipId, Holder, Instance, Ledger, PackageId, Tags, Time,
 };
@@ -54,68 +56,162 @@ pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
         let message = "give AddressIds or the filter address-id, not both";
         return Err(ApiError::new("InvalidParameterConflict", message));
     }
-    let ledger = asked.ledger();
-    let (total, shown) = find(ledger, &asked.call.account, &ids, &filters, page);
-    let rows: Vec<Value> = shown.into_iter().map(|shown| row(ledger, shown)).collect();
+    let (total, rows) = find(asked.gateway.ledger(), &asked.call.account, &ids, &filters, page, asked.walk);
     Ok(fields(json!({ "TotalCount": total, "AddressSet": rows })))
 }
 
-fn find<'a>(
-    ledger: &'a Ledger,
+fn find(
+    ledger: &Ledger,
     account: &AccountId,
     ids: &[EipId],
     filters: &Filters,
     page: Page,
-) -> (usize, Vec<Shown<'a>>) {
-    // Pages of what an index lists are cut out of it; of the rest, everything is looked at.
-    let cut = |total: usize, rows: &mut dyn Iterator<Item = Shown<'a>>| (total, rows.take(page.limit).collect());
-    let ordinary = |instance: &'a Instance| Some(Shown::Ordinary(instance, instance.ordinary?));
-    if ids.is_empty() {
-        let all = filters.is_empty() || filters.only("address-type").is_some_and(|types| types == ["EIP"]);
-        if all {
-            let total = ledger.eips_of_account(account) as usize;
-            return cut(total, &mut ledger.eips_from(account, page.offset).map(Shown::Eip));
+    walk: &mut Walk,
+) -> (usize, Vec<Value>) {
+    let search = Search { ledger, account, filters, lists: Search::lists(filters) };
+    if let Some(mut likely) = likely(ledger, ids, filters) {
+        walk.look_at(likely.len());
+        likely.sort_by_key(|shown| shown.address());
+        likely.dedup_by_key(|shown| shown.address());
+        let (total, shown) = page.cut(likely.into_iter().filter(|shown| search.fits(*shown)));
+        return (total, shown.into_iter().map(|shown| row(ledger, shown)).collect());
+    }
+    if filters.are_only(&["address-type", "address-status"]) {
+        let shown = search.cut(page);
+        walk.look_at(shown.len());
+        return (search.total(), shown.into_iter().map(|shown| row(ledger, shown)).collect());
+    }
+    walk.go_on(page, &search)
+}
+
+/// A list that the ledger keeps.
+#[derive(Clone, Copy)]
+enum List<'a> {
+    Eips,
+    Bound,
+    Unbound,
+    Ordinary,
+    Named(&'a str),
+}
+
+/// What is looked for, and in which lists.
+struct Search<'a> {
+    ledger: &'a Ledger,
+    account: &'a AccountId,
+    filters: &'a Filters,
+    lists: Vec<List<'a>>,
+}
+
+impl<'a> Search<'a> {
+    /// The shortest lists that have all that fits.
+    fn lists(filters: &'a Filters) -> Vec<List<'a>> {
+        let mut lists = Vec::new();
+        let [bound, unbound] = ["BIND", "UNBIND"].map(|status| filters.admit("address-status", status));
+        match (bound, unbound) {
+            _ if !filters.admit("address-type", "EIP") => {}
+            (true, true) => lists.push(List::Eips),
+            (true, false) => lists.push(List::Bound),
+            (false, true) => lists.push(List::Unbound),
+            (false, false) => {}
         }
-        if filters.only("address-type").is_some_and(|types| types == ["WanIP"]) {
-            let rows = &mut ledger.with_ordinary_from(account, page.offset).filter_map(ordinary);
-            return cut(ledger.ordinary_count(account), rows);
+        // Ordinary ones are told of only to those who ask for them.
+        let ordinary = filters.values("address-type").is_some() && filters.admit("address-type", "WanIP");
+        if ordinary && bound {
+            lists.push(List::Ordinary);
         }
-        let bound = match filters.only("address-status") {
-            Some([status]) if status == "BIND" => Some(true),
-            Some([status]) if status == "UNBIND" => Some(false),
-            _ => None,
-        };
-        if let Some(bound) = bound {
-            let rows = &mut ledger.bound_from(account, bound, page.offset).map(Shown::Eip);
-            return cut(ledger.bound_count(account, bound), rows);
+        // Only EIPs have names.
+        let Some(names) = filters.values("address-name") else { return lists };
+        let names: BTreeSet<&str> = names.iter().map(String::as_str).collect();
+        names.into_iter().map(List::Named).collect()
+    }
+
+    /// How many rows the lists have that the ledger counts.
+    fn total(&self) -> usize {
+        self.lists.iter().map(|list| self.length(*list)).sum()
+    }
+
+    fn length(&self, list: List<'_>) -> usize {
+        match list {
+            List::Eips => self.ledger.eips_of_account(self.account) as usize,
+            List::Bound => self.ledger.bound_count(self.account, true),
+            List::Unbound => self.ledger.bound_count(self.account, false),
+            List::Ordinary => self.ledger.ordinary_count(self.account),
+            List::Named(_) => 0,
         }
     }
-    let with_ordinary = filters.values("address-type").is_some_and(|types| types.iter().any(|of| of == "WanIP"));
-    let none = Tags::new();
-    let fits = |shown: &Shown<'a>| {
-        let tags = match shown {
+
+    /// A page of the lists that the ledger counts.
+    fn cut(&self, page: Page) -> Vec<Shown<'a>> {
+        let (ledger, account) = (self.ledger, self.account);
+        let (mut skipped, mut shown) = (page.offset, Vec::new());
+        for list in &self.lists {
+            let length = self.length(*list);
+            let from = skipped.min(length);
+            skipped -= from;
+            let wanted = page.limit - shown.len();
+            match list {
+                List::Eips => shown.extend(ledger.eips_from(account, from).map(Shown::Eip).take(wanted)),
+                List::Bound => shown.extend(ledger.bound_from(account, true, from).map(Shown::Eip).take(wanted)),
+                List::Unbound => shown.extend(ledger.bound_from(account, false, from).map(Shown::Eip).take(wanted)),
+                List::Ordinary => {
+                    shown.extend(ledger.with_ordinary_from(account, from).filter_map(Shown::ordinary).take(wanted));
+                }
+                List::Named(_) => {}
+            }
+        }
+        shown
+    }
+}
+
+impl Lists for Search<'_> {
+    type Row<'a>
+        = Shown<'a>
+    where
+        Self: 'a;
+
+    fn count(&self) -> usize {
+        self.lists.len()
+    }
+
+    fn behind<'a>(&'a self, list: usize, id: Option<&str>) -> Box<dyn Iterator<Item = Shown<'a>> + 'a> {
+        let (ledger, account) = (self.ledger, self.account);
+        match self.lists[list] {
+            List::Eips => Box::new(ledger.eips_behind(account, id).map(Shown::Eip)),
+            List::Bound => Box::new(ledger.bound_behind(account, true, id).map(Shown::Eip)),
+            List::Unbound => Box::new(ledger.bound_behind(account, false, id).map(Shown::Eip)),
+            List::Ordinary => Box::new(ledger.with_ordinary_behind(account, id).filter_map(Shown::ordinary)),
+            List::Named(name) => {
+                let id = id.and_then(|id| id.parse().ok());
+                Box::new(ledger.eips_named(account, name, id.as_ref()).map(Shown::Eip))
+            }
+        }
+    }
+
+    fn id<'a>(&'a self, row: Shown<'a>) -> &'a str {
+        match row {
+            Shown::Eip(eip) => eip.id.as_str(),
+            Shown::Ordinary(instance, _) => instance.id.as_str(),
+        }
+    }
+
+    fn fits(&self, row: Shown<'_>) -> bool {
+        let none = Tags::new();
+        let tags = match row {
             Shown::Eip(eip) => eip.terms.detail.as_ref().map_or(&none, |detail| &detail.tags),
             Shown::Ordinary(..) => &none,
         };
-        shown.account() == account
-            && (with_ordinary || matches!(shown, Shown::Eip(_)))
-            && filters.hold(tags, |name, value| shown.has(ledger, name, value))
-    };
-    match likely(ledger, account, ids, filters) {
-        Some(mut likely) => {
-            likely.sort_by_key(|shown| shown.address());
-            likely.dedup_by_key(|shown| shown.address());
-            page.cut(likely.into_iter().filter(fits))
-        }
-        None => {
-            let ordinary = ledger.with_ordinary_from(account, 0).filter_map(ordinary).filter(|_| with_ordinary);
-            page.cut(ledger.eips_from(account, 0).map(Shown::Eip).chain(ordinary).filter(fits))
-        }
+        let asked_for = matches!(row, Shown::Eip(_)) || self.filters.values("address-type").is_some();
+        let has_one = |name: &str, values: &[String]| row.has_one(self.ledger, name, values);
+        row.account() == self.account && asked_for && self.filters.hold(tags, has_one)
+    }
+
+    fn show(&self, row: Shown<'_>) -> Value {
+        self::row(self.ledger, row)
     }
 }
 
 /// All that can fit and few that do not, where an index knows.
-fn likely<'a>(ledger: &'a Ledger, account: &AccountId, ids: &[EipId], filters: &Filters) -> Option<Vec<Shown<'a>>> {
+fn likely<'a>(ledger: &'a Ledger, ids: &[EipId], filters: &Filters) -> Option<Vec<Shown<'a>>> {
     let eips =
         |ids: &mut dyn Iterator<Item = EipId>| ids.filter_map(|id| ledger.eip(&id)).map(Shown::Eip).collect::<Vec<_>>();
     if !ids.is_empty() {
@@ -136,12 +232,8 @@ fn likely<'a>(ledger: &'a Ledger, account: &AccountId, ids: &[EipId], filters: &
         let instances = texts.iter().filter_map(|text| ledger.instance(&text.parse().ok()?));
         return Some(instances.filter_map(of).collect());
     }
-    if let Some(texts) = filters.values("private-ip-address") {
-        let addresses = texts.iter().filter_map(|text| text.parse::<Ipv4Addr>().ok());
-        return Some(addresses.flat_map(|address| ledger.instances_at(address)).filter_map(of).collect());
-    }
-    let names = filters.values("address-name")?;
-    Some(names.iter().flat_map(|name| ledger.eips_named(account, name).map(Shown::Eip).collect::<Vec<_>>()).collect())
+    let addresses = filters.values("private-ip-address")?.iter().filter_map(|text| text.parse::<Ipv4Addr>().ok());
+    Some(addresses.flat_map(|address| ledger.instances_at(address)).filter_map(of).collect())
 }
 
 fn at(ledger: &Ledger, address: Ipv4Addr) -> Option<Shown<'_>> {
@@ -152,6 +244,10 @@ fn at(ledger: &Ledger, address: Ipv4Addr) -> Option<Shown<'_>> {
 }
 
 impl<'a> Shown<'a> {
+    fn ordinary(instance: &'a Instance) -> Option<Self> {
+        Some(Shown::Ordinary(instance, instance.ordinary?))
+    }
+
     fn account(self) -> &'a AccountId {
         match self {
             Shown::Eip(eip) => &eip.account,
@@ -198,22 +294,27 @@ impl<'a> Shown<'a> {
         }
     }
 
-    fn has(self, ledger: &Ledger, name: &str, value: &str) -> bool {
+    /// Whether it has one of the values.
+    fn has_one(self, ledger: &Ledger, name: &str, values: &[String]) -> bool {
+        let is = |text: &str| values.iter().any(|value| value == text);
         let instance = || self.instance(ledger);
         match name {
-            "address-id" => self.id() == value,
-            "address-ip" => self.address().to_string() == value,
-            "address-status" => self.status() == value,
-            "address-type" => self.kind() == value,
-            "address-name" => matches!(self, Shown::Eip(eip) if eip.terms.name.as_deref() == Some(value)),
-            "instance-id" => instance().is_some_and(|instance| instance.id.as_str() == value),
-            "private-ip-address" => instance().is_some_and(|instance| instance.private.to_string() == value),
-            "network-interface-id" => instance().is_some_and(|instance| card_of(&instance.id) == value),
-            "instance-type" => instance().is_some() && value == "CVM",
-            "is-arrears" => matches!(self, Shown::Eip(eip) if eip.terms.arrears) == value.eq_ignore_ascii_case("true"),
+            "address-id" => is(&self.id()),
+            "address-ip" => is(&self.address().to_string()),
+            "address-status" => is(self.status()),
+            "address-type" => is(self.kind()),
+            "address-name" => matches!(self, Shown::Eip(eip) if eip.terms.name.as_deref().is_some_and(is)),
+            "instance-id" => instance().is_some_and(|instance| is(instance.id.as_str())),
+            "private-ip-address" => instance().is_some_and(|instance| is(&instance.private.to_string())),
+            "network-interface-id" => instance().is_some_and(|instance| is(&card_of(&instance.id))),
+            "instance-type" => instance().is_some() && is("CVM"),
+            "is-arrears" => {
+                let arrears = matches!(self, Shown::Eip(eip) if eip.terms.arrears);
+                values.iter().any(|value| arrears == value.eq_ignore_ascii_case("true"))
+            }
             "address-isp" => match self {
-                Shown::Eip(eip) => provider(eip) == value,
-                Shown::Ordinary(..) => value == "BGP",
+                Shown::Eip(eip) => is(provider(eip)),
+                Shown::Ordinary(..) => is("BGP"),
             },
             // There are no other egresses and clusters, and no business types.
             _ => false,

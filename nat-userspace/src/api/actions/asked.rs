@@ -6,6 +6,7 @@ use super::super::call::Call;
 use super::super::error::ApiError;
 use super::Site;
 use super::params::Params;
+use super::walk::Walk;
 use crate::address::{
     AccountId, ChargeType, Command, EipId, InstanceChanges, InstanceId, Ledger, Operation, PackageId, Refusal, Retry,
     Time, Together,
@@ -21,6 +22,7 @@ pub(super) struct Asked<'a> {
     pub(super) params: Params<'a>,
     pub(super) gateway: &'a mut dyn Operations,
     pub(super) site: &'a Site,
+    pub(super) walk: &'a mut Walk,
 }
 
 impl Asked<'_> {

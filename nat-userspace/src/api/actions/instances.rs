@@ -1,5 +1,6 @@
 //! Instances told of: DescribeInstances, DescribeInstancesStatus, DescribeInstancesAttributes.
 
+use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use serde_json::{Value, json};
@@ -8,7 +9,8 @@ use super::super::error::ApiError;
 use super::Site;
 use super::asked::{Answer, Asked, fields, instance_id, iso};
 use super::page::{Dialect, Filters, Page};
-use crate::address::{Billing, Instance, InstanceId, InstanceState, Ledger, StopMode, Tags, Time};
+use super::walk::Lists;
+use crate::address::{AccountId, Billing, Instance, InstanceId, InstanceState, Ledger, StopMode, Tags, Time};
 
 const DIALECT: Dialect = Dialect {
     names: &[
@@ -42,16 +44,14 @@ pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
     if !ids.is_empty() && !filters.is_empty() {
         return Err(ApiError::new("InvalidParameter", "give InstanceIds or Filters, not both"));
     }
-    let (total, shown) = find(asked, &ids, &filters, page);
-    let rows: Vec<Value> = shown.into_iter().map(|instance| row(asked.ledger(), instance, asked.site)).collect();
+    let (total, rows) = find(asked, &ids, &filters, page, row);
     Ok(fields(json!({ "TotalCount": total, "InstanceSet": rows })))
 }
 
 pub(super) fn statuses(asked: &mut Asked<'_>) -> Answer {
     let (page, ids) = (Page::of(asked.params)?, ids(asked)?);
-    let (total, shown) = find(asked, &ids, &Filters::default(), page);
-    let row = |instance: &Instance| json!({ "InstanceId": instance.id.as_str(), "InstanceState": state(instance) });
-    let rows: Vec<Value> = shown.into_iter().map(row).collect();
+    let row = |_: &Ledger, instance: &Instance, _: &Site| json!({ "InstanceId": instance.id.as_str(), "InstanceState": state(instance) });
+    let (total, rows) = find(asked, &ids, &Filters::default(), page, row);
     Ok(fields(json!({ "TotalCount": total, "InstanceStatusSet": rows })))
 }
 
@@ -77,34 +77,79 @@ fn ids(asked: &Asked<'_>) -> Result<Vec<InstanceId>, ApiError> {
     texts.iter().map(|text| instance_id(text)).collect()
 }
 
-fn find<'a>(asked: &'a Asked<'_>, ids: &[InstanceId], filters: &Filters, page: Page) -> (usize, Vec<&'a Instance>) {
-    let (ledger, account) = (asked.ledger(), &asked.call.account);
-    if ids.is_empty() && filters.is_empty() {
-        let shown = ledger.instances_from(account, page.offset).take(page.limit).collect();
-        return (ledger.instance_count(account), shown);
+fn find(
+    asked: &mut Asked<'_>,
+    ids: &[InstanceId],
+    filters: &Filters,
+    page: Page,
+    show: fn(&Ledger, &Instance, &Site) -> Value,
+) -> (usize, Vec<Value>) {
+    let (ledger, account, site) = (asked.gateway.ledger(), &asked.call.account, asked.site);
+    let names = filters.values("instance-name");
+    let names = names.map(|names| names.iter().map(String::as_str).collect::<BTreeSet<_>>());
+    let names = names.map(|names| names.into_iter().collect());
+    let search = Search { ledger, account, site, filters, names, show };
+    let show = |shown: Vec<&Instance>| shown.into_iter().map(|instance| search.show(instance)).collect();
+    if let Some(mut likely) = likely(ledger, ids, filters) {
+        asked.walk.look_at(likely.len());
+        likely.sort_by(|one, other| one.id.cmp(&other.id));
+        likely.dedup_by(|one, other| one.id == other.id);
+        let (total, shown) = page.cut(likely.into_iter().filter(|instance| search.fits(instance)));
+        return (total, show(shown));
     }
-    let none = Tags::new();
-    let fits = |instance: &&Instance| {
-        let tags = instance.detail.as_ref().map_or(&none, |detail| &detail.tags);
-        instance.account == *account && filters.hold(tags, |name, value| has(ledger, instance, asked.site, name, value))
-    };
-    match likely(ledger, account, ids, filters) {
-        Some(mut likely) => {
-            likely.sort_by(|one, other| one.id.cmp(&other.id));
-            likely.dedup_by(|one, other| one.id == other.id);
-            page.cut(likely.into_iter().filter(fits))
-        }
-        None => page.cut(ledger.instances_from(account, 0).filter(fits)),
+    if filters.is_empty() {
+        let shown: Vec<&Instance> = ledger.instances_from(account, page.offset).take(page.limit).collect();
+        asked.walk.look_at(shown.len());
+        return (ledger.instance_count(account), show(shown));
+    }
+    asked.walk.go_on(page, &search)
+}
+
+/// What is looked for: among all instances, or those of some names.
+struct Search<'a> {
+    ledger: &'a Ledger,
+    account: &'a AccountId,
+    site: &'a Site,
+    filters: &'a Filters,
+    names: Option<Vec<&'a str>>,
+    show: fn(&Ledger, &Instance, &Site) -> Value,
+}
+
+impl Lists for Search<'_> {
+    type Row<'a>
+        = &'a Instance
+    where
+        Self: 'a;
+
+    fn count(&self) -> usize {
+        self.names.as_ref().map_or(1, Vec::len)
+    }
+
+    fn behind<'a>(&'a self, list: usize, id: Option<&str>) -> Box<dyn Iterator<Item = &'a Instance> + 'a> {
+        let Some(names) = &self.names else { return Box::new(self.ledger.instances_behind(self.account, id)) };
+        let id = id.and_then(|id| id.parse().ok());
+        Box::new(self.ledger.instances_named_behind(self.account, names[list], id.as_ref()))
+    }
+
+    fn id<'a>(&'a self, row: &'a Instance) -> &'a str {
+        row.id.as_str()
+    }
+
+    fn fits(&self, row: &Instance) -> bool {
+        let none = Tags::new();
+        let tags = row.detail.as_ref().map_or(&none, |detail| &detail.tags);
+        let has_one =
+            |name: &str, values: &[String]| values.iter().any(|value| has(self.ledger, row, self.site, name, value));
+        row.account == *self.account && self.filters.hold(tags, has_one)
+    }
+
+    fn show(&self, row: &Instance) -> Value {
+        (self.show)(self.ledger, row, self.site)
     }
 }
 
-/// All that can fit and few that do not, where an index knows; else everything has to be looked at.
-fn likely<'a>(
-    ledger: &'a Ledger,
-    account: &crate::address::AccountId,
-    ids: &[InstanceId],
-    filters: &Filters,
-) -> Option<Vec<&'a Instance>> {
+/// All that can fit and few that do not, where an index knows; else a list has to be walked.
+fn likely<'a>(ledger: &'a Ledger, ids: &[InstanceId], filters: &Filters) -> Option<Vec<&'a Instance>> {
     if !ids.is_empty() {
         return Some(ids.iter().filter_map(|id| ledger.instance(id)).collect());
     }
@@ -115,15 +160,13 @@ fn likely<'a>(
     if let Some(texts) = filters.values("public-ip-address") {
         return Some(addresses(texts).into_iter().filter_map(|address| ledger.served_by(address)).collect());
     }
-    if let Some(texts) = filters.values("private-ip-address") {
-        return Some(addresses(texts).into_iter().flat_map(|address| ledger.instances_at(address)).collect());
-    }
-    let names = filters.values("instance-name")?;
-    Some(names.iter().flat_map(|name| ledger.instances_named(account, name).collect::<Vec<_>>()).collect())
+    let texts = filters.values("private-ip-address")?;
+    Some(addresses(texts).into_iter().flat_map(|address| ledger.instances_at(address)).collect())
 }
 
 fn has(ledger: &Ledger, instance: &Instance, site: &Site, name: &str, value: &str) -> bool {
-    let detail = || instance.detail();
+    let detail = instance.detail.as_deref();
+    let said = |said: Option<&String>, otherwise: &str| said.map_or(otherwise, String::as_str) == value;
     match name {
         "instance-id" => instance.id.as_str() == value,
         "instance-name" => instance.name.as_deref() == Some(value),
@@ -134,10 +177,10 @@ fn has(ledger: &Ledger, instance: &Instance, site: &Site, name: &str, value: &st
         "vpc-id" => instance.vpc.as_str() == value,
         "instance-state" => state(instance) == value,
         "instance-charge-type" => billing(instance) == value,
-        "zone" => detail().zone.as_deref().unwrap_or(&site.zone) == value,
-        "subnet-id" => detail().subnet.as_deref().unwrap_or(NO_SUBNET) == value,
+        "zone" => said(detail.and_then(|detail| detail.zone.as_ref()), &site.zone),
+        "subnet-id" => said(detail.and_then(|detail| detail.subnet.as_ref()), NO_SUBNET),
         "uuid" => uuid(instance) == value,
-        "security-group-id" => detail().security_groups.iter().any(|group| group == value),
+        "security-group-id" => detail.is_some_and(|detail| detail.security_groups.iter().any(|group| group == value)),
         "project-id" => value == "0",
         "creation-start-time" => moment(value).is_some_and(|moment| instance.created >= moment),
         "creation-end-time" => moment(value).is_some_and(|moment| instance.created <= moment),

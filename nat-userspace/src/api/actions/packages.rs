@@ -1,12 +1,17 @@
 //! Bandwidth packages.
 
+use std::net::Ipv4Addr;
+
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
 use super::asked::{Answer, Asked, fields, iso};
 use super::instances::tag_set;
 use super::page::{Dialect, Filters, Page, tags};
-use crate::address::{Command, Ledger, Member, Package, PackageChanges, PackageDetail, PackageId, Tags, Time};
+use super::walk::Lists;
+use crate::address::{
+    AccountId, Command, Ledger, Member, Package, PackageChanges, PackageDetail, PackageId, Tags, Time,
+};
 
 const DIALECT: Dialect = Dialect {
     names: &[
@@ -34,6 +39,8 @@ const CHARGES: [&str; 6] = [
     "TOP5_POSTPAID_BY_MONTH",
 ];
 const MOST_PACKAGES: i64 = 20;
+/// Members that a package's own row shows; DescribeBandwidthPackageResources pages through them all.
+const MEMBERS_SHOWN: usize = 100;
 
 pub(super) fn create(asked: &mut Asked<'_>) -> Answer {
     let params = asked.params;
@@ -147,23 +154,91 @@ pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
     let filters = Filters::of(asked.params, &DIALECT)?;
     let page = Page::of(asked.params)?;
     let ids = asked.params.texts("BandwidthPackageIds")?;
-    let (ledger, account) = (asked.ledger(), &asked.call.account);
-    let none = Tags::new();
-    let fits = |package: &&Package| {
-        let tags = package.detail.as_ref().map_or(&none, |detail| &detail.tags);
-        let wanted = ids.is_empty() || ids.iter().any(|id| package.id.as_str() == id);
-        wanted && filters.hold(tags, |name, value| has(ledger, package, name, value))
+    let (ledger, account) = (asked.gateway.ledger(), &asked.call.account);
+    let search = Search { ledger, account, filters: &filters };
+    let (total, rows) = if let Some(mut likely) = likely(ledger, account, &ids, &filters) {
+        asked.walk.look_at(likely.len());
+        likely.sort_by(|one, other| one.id.cmp(&other.id));
+        likely.dedup_by(|one, other| one.id == other.id);
+        let (total, shown) = page.cut(likely.into_iter().filter(|package| search.fits(package)));
+        (total, shown.into_iter().map(|package| row(ledger, package)).collect())
+    } else if filters.is_empty() {
+        let shown: Vec<Value> =
+            ledger.packages_from(account, page.offset).take(page.limit).map(|package| row(ledger, package)).collect();
+        asked.walk.look_at(shown.len());
+        (ledger.package_count(account), shown)
+    } else {
+        asked.walk.go_on(page, &search)
     };
-    let (total, shown) = page.cut(ledger.packages_from(account, 0).filter(fits));
-    let rows: Vec<Value> = shown.into_iter().map(|package| row(ledger, package)).collect();
     Ok(fields(json!({ "TotalCount": total, "BandwidthPackageSet": rows })))
+}
+
+/// All that can fit and few that do not, where an index knows; else the account's list has to be walked.
+fn likely<'a>(ledger: &'a Ledger, account: &AccountId, ids: &[String], filters: &Filters) -> Option<Vec<&'a Package>> {
+    let packages = |ids: &[String]| ids.iter().filter_map(|id| ledger.find_package(account, id).ok()).collect();
+    if !ids.is_empty() {
+        return Some(packages(ids));
+    }
+    let named = filters.values("bandwidth-package-id").or_else(|| filters.values("bandwidth-package_id"));
+    if let Some(ids) = named {
+        return Some(packages(ids));
+    }
+    let members = filters.values("resource.resource-id").or_else(|| filters.values("resource.address-ip"))?;
+    Some(members.iter().filter_map(|text| shared_by(ledger, account, text)).collect())
+}
+
+/// The package that the account's EIP or instance of this id or address is in.
+fn shared_by<'a>(ledger: &'a Ledger, account: &AccountId, text: &str) -> Option<&'a Package> {
+    let package = match ledger.find_member(account, text).ok()? {
+        Member::Eip(id) => ledger.eip(&id)?.terms.package.as_ref(),
+        Member::Instance(id) => ledger.instance(&id)?.package.as_ref(),
+    };
+    ledger.package(package?)
+}
+
+/// What is looked for among the account's packages.
+struct Search<'a> {
+    ledger: &'a Ledger,
+    account: &'a AccountId,
+    filters: &'a Filters,
+}
+
+impl Lists for Search<'_> {
+    type Row<'a>
+        = &'a Package
+    where
+        Self: 'a;
+
+    fn count(&self) -> usize {
+        1
+    }
+
+    fn behind<'a>(&'a self, _: usize, id: Option<&str>) -> Box<dyn Iterator<Item = &'a Package> + 'a> {
+        Box::new(self.ledger.packages_behind(self.account, id))
+    }
+
+    fn id<'a>(&'a self, row: &'a Package) -> &'a str {
+        row.id.as_str()
+    }
+
+    fn fits(&self, row: &Package) -> bool {
+        let none = Tags::new();
+        let tags = row.detail.as_ref().map_or(&none, |detail| &detail.tags);
+        self.filters
+            .hold(tags, |name, values| values.iter().any(|value| has(self.ledger, self.account, row, name, value)))
+    }
+
+    fn show(&self, package: &Package) -> Value {
+        row(self.ledger, package)
+    }
 }
 
 pub(super) fn resources(asked: &mut Asked<'_>) -> Answer {
     let (page, package) = (Page::of(asked.params)?, named(asked)?);
-    let (total, shown) = page.cut(asked.ledger().members(&package));
-    let rows: Vec<Value> = shown.into_iter().map(|member| resource(asked.ledger(), member)).collect();
-    Ok(fields(json!({ "TotalCount": total, "ResourceSet": rows })))
+    let (ledger, mut rows) = (asked.gateway.ledger(), Vec::new());
+    rows.extend(ledger.members_from(&package, page.offset).take(page.limit).map(|member| resource(ledger, member)));
+    asked.walk.look_at(rows.len());
+    Ok(fields(json!({ "TotalCount": ledger.member_count(&package), "ResourceSet": rows })))
 }
 
 pub(super) fn quota(asked: &mut Asked<'_>) -> Answer {
@@ -178,19 +253,18 @@ pub(super) fn bill(asked: &mut Asked<'_>) -> Answer {
     Ok(fields(json!({ "BandwidthPackageBillBandwidthSet": [{ "BandwidthUsage": 0 }] })))
 }
 
-fn has(ledger: &Ledger, package: &Package, name: &str, value: &str) -> bool {
-    let any = |key: &str| {
-        let is_it = |member: &Member| resource(ledger, member)[key].as_str() == Some(value);
-        ledger.members(&package.id).any(is_it)
-    };
+fn has(ledger: &Ledger, account: &AccountId, package: &Package, name: &str, value: &str) -> bool {
     match name {
         "bandwidth-package-id" | "bandwidth-package_id" => package.id.as_str() == value,
         "bandwidth-package-name" => package.name.as_deref() == Some(value),
         "network-type" => network(package) == value,
         "charge-type" => charge(package) == value,
-        "resource.resource-id" => any("ResourceId"),
-        "resource.address-ip" => any("AddressIp"),
-        "resource.resource-type" => any("ResourceType"),
+        "resource.resource-id" | "resource.address-ip" => {
+            let is_address = value.parse::<Ipv4Addr>().is_ok();
+            is_address == (name == "resource.address-ip")
+                && shared_by(ledger, account, value).is_some_and(|shared| shared.id == package.id)
+        }
+        "resource.resource-type" => value == "Address" && ledger.member_count(&package.id) > 0,
         _ => false,
     }
 }
@@ -219,7 +293,8 @@ fn resource(ledger: &Ledger, member: &Member) -> Value {
 fn row(ledger: &Ledger, package: &Package) -> Value {
     let none = Tags::new();
     let tags = package.detail.as_ref().map_or(&none, |detail| &detail.tags);
-    let members: Vec<Value> = ledger.members(&package.id).map(|member| resource(ledger, member)).collect();
+    let members = ledger.members_from(&package.id, 0).take(MEMBERS_SHOWN);
+    let members: Vec<Value> = members.map(|member| resource(ledger, member)).collect();
     json!({
         "BandwidthPackageId": package.id.as_str(),
         "BandwidthPackageName": package.name.as_deref().unwrap_or_default(),

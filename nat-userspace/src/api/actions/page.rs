@@ -84,12 +84,15 @@ impl Filters {
         self.0.is_empty()
     }
 
-    /// The only filter, if it has this name.
-    pub(super) fn only(&self, name: &str) -> Option<&[String]> {
-        match self.0.as_slice() {
-            [(only, values)] if only == name => Some(values),
-            _ => None,
-        }
+    /// Whether there are no others than of these names, and each of them once at most.
+    pub(super) fn are_only(&self, names: &[&str]) -> bool {
+        let counted = |name: &&str| self.0.iter().filter(|(other, _)| other == name).count();
+        names.iter().all(|name| counted(name) <= 1) && names.iter().map(counted).sum::<usize>() == self.0.len()
+    }
+
+    /// Whether the first filter of this name lets this value through.
+    pub(super) fn admit(&self, name: &str, value: &str) -> bool {
+        self.values(name).is_none_or(|values| values.iter().any(|other| other == value))
     }
 
     /// The values of the first filter of this name.
@@ -97,15 +100,13 @@ impl Filters {
         self.0.iter().find(|(other, _)| other == name).map(|(_, values)| values.as_slice())
     }
 
-    /// Whether all hold, of which `has` judges those about no tags.
-    pub(super) fn hold(&self, tags: &Tags, has: impl Fn(&str, &str) -> bool) -> bool {
-        self.0.iter().all(|(name, values)| {
-            values.iter().any(|value| match (name.as_str(), name.strip_prefix("tag:")) {
-                ("tag-key", _) => tags.contains_key(value),
-                ("tag-value", _) => tags.values().any(|other| other == value),
-                (_, Some(key)) => tags.get(key) == Some(value),
-                (name, None) => has(name, value),
-            })
+    /// Whether all hold, of which `has_one` judges those about no tags.
+    pub(super) fn hold(&self, tags: &Tags, has_one: impl Fn(&str, &[String]) -> bool) -> bool {
+        self.0.iter().all(|(name, values)| match (name.as_str(), name.strip_prefix("tag:")) {
+            ("tag-key", _) => values.iter().any(|value| tags.contains_key(value)),
+            ("tag-value", _) => tags.values().any(|value| values.contains(value)),
+            (_, Some(key)) => tags.get(key).is_some_and(|value| values.contains(value)),
+            (name, None) => has_one(name, values),
         })
     }
 }

@@ -5,6 +5,9 @@ use serde_json::{Map, Value};
 
 use super::super::error::ApiError;
 
+/// No list is longer; most are allowed to be less long than that.
+const MOST_ITEMS: usize = 500;
+
 /// The members of an object of parameters. Null and the empty text are as good as nothing.
 #[derive(Clone, Copy)]
 pub(super) struct Params<'a>(Option<&'a Map<String, Value>>);
@@ -51,6 +54,7 @@ impl<'a> Params<'a> {
     pub(super) fn texts(self, name: &str) -> Result<Vec<String>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let items = value.as_array().ok_or_else(|| wrong(name, "a list of texts"))?;
+        bounded(name, items)?;
         items.iter().map(|item| text(item).ok_or_else(|| wrong(name, "a list of texts"))).collect()
     }
 
@@ -68,12 +72,21 @@ impl<'a> Params<'a> {
     pub(super) fn objects(self, name: &str) -> Result<Vec<Params<'a>>, ApiError> {
         let Some(value) = self.get(name) else { return Ok(Vec::new()) };
         let items = value.as_array().ok_or_else(|| wrong(name, "a list of objects"))?;
+        bounded(name, items)?;
         items
             .iter()
             .map(|item| item.as_object().map(|map| Params(Some(map))))
             .collect::<Option<Vec<_>>>()
             .ok_or_else(|| wrong(name, "a list of objects"))
     }
+}
+
+fn bounded(name: &str, items: &[Value]) -> Result<(), ApiError> {
+    if items.len() > MOST_ITEMS {
+        let message = format!("{name} must have at most {MOST_ITEMS} items");
+        return Err(ApiError::new("InvalidParameterValue.LimitExceeded", message));
+    }
+    Ok(())
 }
 
 fn text(value: &Value) -> Option<String> {

@@ -1,5 +1,7 @@
 //! Every action over a packet path that only remembers.
 
+mod lists;
+
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
 
@@ -16,6 +18,7 @@ use crate::gateway::{Detached, Opened, Outside};
 struct Served {
     handle: Handle,
     config: Config,
+    turns: Turns,
     _stop: oneshot::Sender<()>,
     _directory: tempfile::TempDir,
 }
@@ -46,15 +49,15 @@ impl Served {
         tokio::spawn(gateway.run(jobs, async move {
             let _ = stopped.await;
         }));
-        Served { handle, config, _stop: stop, _directory: directory }
+        Served { handle, config, turns: Turns::default(), _stop: stop, _directory: directory }
     }
 
     async fn new() -> Served {
         Served::with(|_| {}).await
     }
 
-    async fn of(&self, account: &str, action: &str, params: Value) -> Result<Map<String, Value>, ApiError> {
-        let call = Call {
+    fn call(&self, account: &str, action: &str, params: Value) -> Call {
+        Call {
             service_hint: None,
             account: account.parse().unwrap(),
             access: Access::ReadWrite,
@@ -64,8 +67,12 @@ impl Served {
             language: Language::English,
             params,
             request_id: "request-1".into(),
-        };
-        dispatch(call, &self.handle, &self.config).await
+        }
+    }
+
+    async fn of(&self, account: &str, action: &str, params: Value) -> Result<Map<String, Value>, ApiError> {
+        let call = self.call(account, action, params);
+        dispatch(call, &self.handle, &self.config, &self.turns).await
     }
 
     async fn does(&self, action: &str, params: Value) -> Value {
