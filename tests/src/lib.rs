@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod caller;
 pub mod demo;
 pub mod frames;
 pub mod generate;
