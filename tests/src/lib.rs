@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod browser;
+pub mod caller;
 pub mod clients;
 pub mod demo;
 pub mod frames;

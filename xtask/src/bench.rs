@@ -14,7 +14,7 @@ Examples, as root, on a machine that does nothing else:
   cargo xtask bench                                  everything, in a quarter of an hour
   cargo xtask bench --quick                          a first look, in three minutes
   cargo xtask bench --only 'in 1k' --only static     single rows, and those they need
-  cargo xtask bench --only changes                   one part: alone, two-core, tcp, changes
+  cargo xtask bench --only changes                   one part: alone, two-core, tcp, api, changes
   cargo xtask bench --json all.json --svg chart.svg  keep every sample, draw the chart")]
 pub(crate) struct Args {
     /// A first look, in a few minutes
@@ -26,7 +26,7 @@ pub(crate) struct Args {
     /// Draw the chart into a file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Only rows with this in their names, or one of the parts alone, two-core, tcp, changes; may be given several times
+    /// Only rows with this in their names, or one of the parts alone, two-core, tcp, api, changes; may be given several times
     #[arg(long, value_name = "WORDS")]
     only: Vec<OsString>,
 }

@@ -11,7 +11,7 @@ use hyper::body::Incoming;
 use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
@@ -22,7 +22,7 @@ use tracing::{debug, error, warn};
 
 use super::body::{self, LARGE};
 use super::places::{Place, Places};
-use super::{Body, Limits, Listener, Peer, Service, Tls};
+use super::{Body, Limits, Listener, Peer, Service, Tls, plain};
 
 /// Pause after an accept that failed, as when file descriptors have run out.
 const BACK_OFF: Duration = Duration::from_millis(100);
@@ -150,6 +150,8 @@ async fn answer<S: Service>(
     let mut last = head.headers.contains_key(TRANSFER_ENCODING);
     // Still waiting: a body that comes in drops gives up its place like a head does.
     let mut response = match body::read(body, &shared.limits, &shared.large).await {
+        // Good or bad, an answer of success would mean that the way to somebody else is open.
+        Ok(_) if head.method == Method::CONNECT => plain(StatusCode::METHOD_NOT_ALLOWED, "this is no proxy\n"),
         Ok(body) => {
             place.answer();
             let answering = shared.service.answer(Request::from_parts(head, body), peer);

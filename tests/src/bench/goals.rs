@@ -2,6 +2,7 @@
 
 use serde::Serialize;
 
+use super::api::Api;
 use super::changes::Changes;
 use super::report::Report;
 
@@ -58,6 +59,16 @@ pub fn judge(report: &Report) -> Vec<Goal> {
     let worst = |of: &dyn Fn(&Changes) -> Option<f64>| most(&changes.iter().map(|it| of(it)).collect::<Vec<_>>());
     let least = |of: &dyn Fn(&Changes) -> Option<f64>| worst(&|it| of(it).map(|value| -value)).map(|value| -value);
     let median = |values: &[f64]| super::stats::Summary::of(values).map(|summary| summary.median);
+    let api = |call: &str, how: &dyn Fn(&Api) -> Option<f64>| {
+        let rows: Vec<_> = report.api.iter().filter(|row| row.call.starts_with(call)).collect();
+        rows.into_iter().map(how).collect::<Vec<_>>()
+    };
+    let looked_up = ["DescribeAddresses, by", "DescribeAddresses, first 20"];
+    let of_each = |how: &dyn Fn(&Api) -> Option<f64>| looked_up.map(|call| api(call, how)).concat();
+    let alone = |row: &Api, found: Option<f64>| found.filter(|_| !row.call.contains("beside"));
+    let reads = of_each(&|row| alone(row, Some(-row.rate()?.median)));
+    let late = of_each(&|row| Some(row.latency(0.99) / 1e3));
+    let written = api("AllocateAddresses", &|row| Some(row.rate()?.median));
     let harmed = worst(&|it| Some((it.lost + it.wrong) as f64));
     vec![
         Goal::new("inbound over the static floor, up to 1k pairs", AtMost(20.0), "ns", most(&inbound)),
@@ -107,6 +118,9 @@ pub fn judge(report: &Report) -> Vec<Goal> {
             worst(&|it| it.disturbance(&it.full_ns).map(|part| part * 100.0)),
         ),
         Goal::new("packets lost or astray during changes", AtMost(0.0), "", harmed),
+        Goal::new("API, addresses looked up by one core", AtLeast(5000.0), "/s", most(&reads).map(|rate| -rate)),
+        Goal::new("API, an address or the first page, p99", AtMost(10.0), "ms", most(&late)),
+        Goal::new("API, durable changes", AtLeast(1000.0), "/s", most(&written)),
         Goal::new(
             "TCP against the static floor",
             AtLeast(95.0),

@@ -5,6 +5,7 @@
 
 pub mod addresses;
 pub mod alone;
+pub mod api;
 pub mod changes;
 pub mod chart;
 pub mod eipgate;
@@ -73,6 +74,7 @@ pub fn run(options: &Options, undo: &Undo) -> Result<Report> {
     bench.sites.clear();
     bench.beside("two-core", Bench::two_cores);
     bench.beside("tcp", Bench::tcp);
+    bench.beside("api", Bench::api);
     let Bench { outcome, mut report, .. } = bench;
     report.rows = outcome.measured;
     report.loading = outcome.loadings;
@@ -152,6 +154,17 @@ impl Bench<'_> {
         let (rounds, turn) = if self.options.quick { (2, 1) } else { (5, 2) };
         let turn = Duration::from_secs(turn);
         self.report.tcp = tcp::measure(self.undo, &mut self.kit, &tcp::KINDS, rounds, turn)?;
+        Ok(())
+    }
+
+    fn api(&mut self) -> Result<()> {
+        anyhow::ensure!(cpus() > 1, "there is only one CPU");
+        let effort = if self.options.quick {
+            api::Effort { addresses: 100_000, rounds: 2, turn: Duration::from_millis(500) }
+        } else {
+            api::Effort { addresses: 1_000_000, rounds: 5, turn: Duration::from_secs(2) }
+        };
+        self.report.api = api::measure(self.undo, effort)?;
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use super::alone::Alone;
+use super::api::Api;
 use super::changes::Changes;
 use super::goals::Goal;
 use super::loading::Loading;
@@ -33,6 +34,8 @@ pub struct Report {
     pub tcp: Vec<Tcp>,
     /// Changes of pairs while packets flow.
     pub changes: Vec<Changes>,
+    /// What calls to the API cost.
+    pub api: Vec<Api>,
     /// What was to be reached.
     pub goals: Vec<Goal>,
     /// Parts that could not be measured, and why.

@@ -14,7 +14,9 @@ pub fn show(report: &Report) -> String {
     let host = machine.hypervisor.as_ref().map_or_else(String::new, |name| format!(", under {name}"));
     let _ =
         writeln!(text, "{}, {} cores{host}, Linux {}, {}", machine.cpu, machine.cores, machine.kernel, machine.date);
-    for table in [packets(report), loading(report), alone(report), two_cores(report), tcp(report), changes(report)] {
+    let tables =
+        [packets(report), loading(report), alone(report), two_cores(report), tcp(report), changes(report), api(report)];
+    for table in tables {
         if table.rows.len() > 1 {
             let _ = write!(text, "\n{table}");
         }
@@ -162,6 +164,18 @@ fn changes(report: &Report) -> Table {
             row.lost.to_string(),
             format!("{} of {}", row.wrong, row.sampled),
         ]);
+    }
+    table
+}
+
+fn api(report: &Report) -> Table {
+    let mut table = table(&["API", "clients", "calls/s", "min..max", "daemon us", "p50 ms", "p99 ms"]);
+    for row in &report.api {
+        let [rate, spread] = range(row.rate(), 0);
+        let [cpu, _] = range(Summary::of(&row.cpu_us), 0);
+        let latency = |part: f64| format!("{:.2}", row.latency(part) / 1e3);
+        let call = format!("{} of {}", row.call, short(row.addresses));
+        table.add([call, row.clients.to_string(), rate, spread, cpu, latency(0.5), latency(0.99)]);
     }
     table
 }

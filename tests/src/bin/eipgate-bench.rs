@@ -22,7 +22,7 @@ struct Arguments {
     /// Draw the chart into a file
     #[arg(long, value_name = "FILE")]
     svg: Option<PathBuf>,
-    /// Only rows with this in their names, or one of the parts alone, two-core, tcp, changes; may be given several times
+    /// Only rows with this in their names, or one of the parts alone, two-core, tcp, api, changes; may be given several times
     #[arg(long, value_name = "WORDS")]
     only: Vec<String>,
 }

@@ -1,5 +1,7 @@
 //! Every test that needs a kernel, in one binary.
 
+/// Clients that mean no good.
+mod abuse;
 /// Who is answered by ARP, and what is announced.
 mod api;
 mod arp;

@@ -109,7 +109,7 @@ fn the_same_private_address_in_two_vpcs_is_two_instances() {
 
 /// Experiment with what a request says of itself.
 #[test]
-fn no_header_makes_an_instance_somebody_else() {
+fn e14_no_header_makes_an_instance_somebody_else() {
     let lab = Lab::new().unwrap();
     start(&lab, "", Settings::default());
     populate(&lab);
@@ -136,7 +136,7 @@ fn no_header_makes_an_instance_somebody_else() {
 }
 
 #[test]
-fn whoever_asks_in_anothers_name_hears_nothing() {
+fn e14_whoever_asks_in_anothers_name_hears_nothing() {
     let lab = Lab::new().unwrap();
     start(&lab, "", Settings::default());
     populate(&lab);
@@ -164,7 +164,7 @@ fn whoever_asks_in_anothers_name_hears_nothing() {
 }
 
 #[test]
-fn an_uplink_and_other_ports_are_refused() {
+fn e14_an_uplink_and_other_ports_are_refused() {
     let lab = Lab::new().unwrap();
     start(&lab, "", Settings::default());
     populate(&lab);

@@ -1,5 +1,6 @@
 //! Every action over a packet path that only remembers.
 
+mod fuzz;
 mod lists;
 
 use serde_json::{Map, Value, json};

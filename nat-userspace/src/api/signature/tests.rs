@@ -209,3 +209,44 @@ fn a_body_that_is_no_object_is_refused_after_its_signature() {
     }
     assert_eq!(call(&sent("")).params, json!({}));
 }
+
+proptest::proptest! {
+    /// What is left of a recorded request when bytes of it are others is taken in full or refused, and never taken
+    /// otherwise than it was signed.
+    #[test]
+    fn e12_no_damage_to_a_request_is_a_defect(
+        which in 0..4_usize,
+        damage in proptest::collection::vec((proptest::prelude::any::<usize>(), proptest::prelude::any::<u8>()), 1..12),
+    ) {
+        let whole = [PYTHON, PYTHON_GET, NODE_SHA256, TERRAFORM][which];
+        let mut bytes = whole.as_bytes().to_vec();
+        for (place, byte) in damage {
+            let place = place % bytes.len();
+            bytes[place] = byte;
+        }
+        let Some(request) = damaged(&bytes) else { return Ok(()) };
+        let credentials = credentials(KEY);
+        let judge = Judge { credentials: &credentials, now: THEN, weak: true };
+        let taken = Received::new(&request).and_then(|received| {
+            let signed = judge.identify(&received)?;
+            received.call(&signed, "an-id")
+        });
+        if let Ok(taken) = taken {
+            proptest::prop_assert_eq!(taken.params, call(whole).params);
+        }
+    }
+}
+
+/// The request that these bytes are, if they are one.
+fn damaged(bytes: &[u8]) -> Option<Request<Bytes>> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let (head, body) = (&bytes[..end], &bytes[end + 4..]);
+    let mut lines = head.split(|byte| *byte == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
+    let mut first = lines.next()?.split(|byte| *byte == b' ');
+    let mut request = Request::builder().method(first.next()?).uri(first.next()?);
+    for line in lines {
+        let colon = line.iter().position(|byte| *byte == b':')?;
+        request = request.header(&line[..colon], line[colon + 1..].trim_ascii());
+    }
+    request.body(Bytes::copy_from_slice(body)).ok()
+}
