@@ -19,7 +19,7 @@ mod soak;
 /// System calls that fail or kill when they are told to.
 mod strace;
 /// The three views.
-mod views;
+pub(crate) mod views;
 
 /// Whether there is time for hundreds of rounds more.
 fn long() -> bool {

@@ -6,6 +6,7 @@ use lab::frames::{Mac, Packet};
 use lab::lab::server::Server;
 use lab::lab::{A, INTERNET, Lab, at, wait};
 
+use crate::faults::views::agreed;
 use crate::scene::{Sender, WEB, is_between, scene};
 
 /// What the gateway promises once it can know.
@@ -69,6 +70,7 @@ fn an_interface_that_is_renamed_is_closed_until_it_has_its_name_again() {
     lab.gateway.ip("link set wan0 down\nlink set wan0 name up0\nlink set up0 up\n").unwrap();
     lab.gateway.ip("route replace default via 198.51.100.1\n").unwrap();
     is_served(&lab, "named as before", &mut counted);
+    agreed(&lab);
     lab.finish().unwrap();
 }
 
@@ -99,6 +101,7 @@ fn an_interface_that_is_moved_away_is_let_go_and_taken_again_when_it_comes_back(
         }
         is_served(&lab, "back again", &mut counted);
     }
+    agreed(&lab);
     lab.finish().unwrap();
 }
 
@@ -128,5 +131,6 @@ fn an_interface_that_flaps_or_changes_mtu_or_mac_is_followed() {
     lab.gateway.ip(&format!("link set up0 address {mac}\n")).unwrap();
     lab.router.forget_neighbours("gate0").unwrap();
     is_served(&lab, "with another MAC", &mut counted);
+    agreed(&lab);
     lab.finish().unwrap();
 }

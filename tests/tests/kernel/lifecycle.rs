@@ -8,6 +8,8 @@ use lab::lab::server::{Server, udp_exchange};
 use lab::lab::{A, B, C, INTERNET, Lab, at};
 use serde_json::Value;
 
+use crate::faults::views::agreed;
+
 /// Ledger and maps, to see that a refusal changed neither.
 fn everything(lab: &Lab) -> (Value, Value, Value, Value) {
     let daemon = &lab.daemon;
@@ -160,6 +162,7 @@ fn t77_a_full_map_refuses_cleanly_in_both_directions() {
     lab.bind(&eip, "c").unwrap();
     let _c = Server::udp_echo(&lab.c, 7).unwrap();
     answers_as(&lab, eip.address);
+    agreed(&lab);
     lab.finish().unwrap();
 }
 

@@ -13,6 +13,7 @@ use lab::lab::{A, Lab, SOON, at, wait};
 use nat_common::abi::ABI_VERSION;
 use serde_json::{Value, json};
 
+use crate::faults::views::agreed;
 use crate::scene::{DATABASE, WEB, scene};
 use crate::stream::{Outcomes, Stream, lossless_rate};
 
@@ -101,6 +102,7 @@ fn invariant_5_no_packet_is_lost_while_the_daemon_is_stopped_killed_restarted_an
          {sent:?} in and out none lost, none wrong; worst gaps {worst:?}",
         rounds()
     );
+    agreed(&lab);
     lab.finish().unwrap();
 }
 

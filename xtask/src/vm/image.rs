@@ -17,7 +17,8 @@ const START: &str = include_str!("guest/start");
 
 /// What the tests run, and the shell that starts them.
 const PACKAGES: &str = "bpftool,busybox-static,curl,ethtool,iperf3,iproute2,iptables,iputils-arping,iputils-ping,kmod,\
-                        netcat-openbsd,nftables,procps,python3-minimal,systemd,systemd-sysv,tcpdump,traceroute,udev";
+                        netcat-openbsd,nftables,procps,python3-minimal,sqlite3,systemd,systemd-sysv,tcpdump,traceroute,\
+                        udev";
 
 /// What has to be loaded before the disk is there; drivers that are built in have no file.
 const MODULES: [&str; 2] = ["virtio_pci", "virtio_blk"];
