@@ -13,10 +13,13 @@ use super::namespace::Namespace;
 use super::process::{Finished, Process};
 use super::remains::Undo;
 use super::topology::{ON_LINK_POOL, ROUTED_POOL};
-use super::wait::{self, locked};
+use super::wait::locked;
 
 /// Long enough for loading and verifying the program on a busy machine, an emulated one included.
 const START: Duration = Duration::from_secs(120);
+
+/// Long enough for a command that is answered at once, where an emulated machine shares its host with other work.
+const COMMAND: Duration = Duration::from_secs(60);
 
 /// How the daemon is started; the defaults fit every lab.
 #[derive(Clone, Debug)]
@@ -194,7 +197,7 @@ impl Daemon {
 
     /// Runs a command of the command line, however it ends.
     pub fn cli(&self, words: &[&str]) -> Result<Finished> {
-        self.cli_within(words, wait::SOON)
+        self.cli_within(words, COMMAND)
     }
 
     pub fn cli_within(&self, words: &[&str], within: Duration) -> Result<Finished> {
