@@ -195,15 +195,20 @@ impl Config {
     /// The file, or the default one where it exists, overridden by flags and checked. A list given by flags replaces
     /// the file's list.
     pub fn load(file: Option<&Path>, flags: Overrides) -> Result<Config> {
-        let default = Path::new(DEFAULT_FILE);
-        let mut config = match file {
-            Some(path) => file::read(path)?,
-            None if default.exists() => file::read(default)?,
-            None => Config::default(),
-        };
+        let mut config = Config::read(file)?;
         config.apply(flags);
         config.check()?;
         Ok(config)
+    }
+
+    /// What the file says, or the usual one where there is any. It need not be enough to start with: flags may say the rest.
+    pub fn read(file: Option<&Path>) -> Result<Config> {
+        let default = Path::new(DEFAULT_FILE);
+        match file {
+            Some(path) => file::read(path),
+            None if default.exists() => file::read(default),
+            None => Ok(Config::default()),
+        }
     }
 
     fn apply(&mut self, flags: Overrides) {

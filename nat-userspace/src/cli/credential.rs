@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::Context;
 use super::failure::Failure;
 use super::output::{Shown, fields, show};
-use crate::config::{Config, Overrides};
+use crate::config::Config;
 use crate::credentials::{self, Access};
 
 #[derive(Debug, clap::Subcommand)]
@@ -74,7 +74,7 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Shown, Failure>
 
 /// The file that the daemon reads.
 fn configured(config: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let config = Config::load(config.as_deref(), Overrides::default())?;
+    let config = Config::read(config.as_deref())?;
     let advice = "the configuration names no file of credentials; set `credentials` in it, or give --file";
     Ok(config.credentials.context(advice)?)
 }

@@ -61,8 +61,10 @@ fn accounts_do_not_see_each_other_and_readers_change_nothing() {
 #[test]
 fn a_new_credential_is_taken_while_the_daemon_serves_and_the_others_stay() {
     let lab = serving();
-    let file = lab.directory.join("credentials.toml").display().to_string();
-    let made = lab.daemon.json(&["--account", "third", "credential", "new", "--read-only", "--file", &file]).unwrap();
+    // The file is the one that the configuration names, which need not say enough to start with.
+    let config = lab.directory.join("eipgate.toml").display().to_string();
+    let made =
+        lab.daemon.json(&["--account", "third", "credential", "new", "--read-only", "--config", &config]).unwrap();
     let text = |field: &str| -> &'static str { made[field].as_str().unwrap().to_owned().leak() };
     let new = Credential {
         secret_id: text("secret_id"),
