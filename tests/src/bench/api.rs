@@ -135,7 +135,6 @@ fn rows(lab: &Lab, addresses: u32) -> Result<Vec<Row>> {
     let somewhere = |_: &Value| json!({ "Offset": fastrand::u32(0..addresses) });
     let reading = |call, calls| Row { call, clients: READERS, calls, beside_a_walk: false };
     let by_id = |row: &Value| json!({ "AddressIds": [row["AddressId"]] });
-    let rename = |row: &Value| json!({ "AddressId": row["AddressId"], "AddressName": row["AddressIp"] });
     let list = "DescribeAddresses";
     Ok(vec![
         reading("DescribeAddresses, by id", of_each(list, &by_id)),
@@ -151,12 +150,6 @@ fn rows(lab: &Lab, addresses: u32) -> Result<Vec<Row>> {
         ),
         Row { call: "DescribeAddresses, all walked", clients: 1, calls: vec![(list, walk())], beside_a_walk: false },
         Row { beside_a_walk: true, ..reading("DescribeAddresses, by id beside a walk", of_each(list, &by_id)) },
-        Row {
-            call: "ModifyAddressAttribute",
-            clients: WRITERS,
-            calls: of_each("ModifyAddressAttribute", &rename),
-            beside_a_walk: false,
-        },
         Row {
             call: "AllocateAddresses",
             clients: WRITERS,
