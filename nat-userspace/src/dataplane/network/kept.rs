@@ -88,15 +88,17 @@ async fn remove_kept(handle: &Handle, interfaces: &BTreeSet<u32>) -> Result<Vec<
             removed.entry(name).or_default().push(address);
         }
     }
-    Ok(removed.into_iter().map(|(name, addresses)| said(&name, &addresses)).collect())
+    Ok(removed.into_iter().flat_map(|(name, addresses)| said(&name, &addresses)).collect())
 }
 
-/// One line an interface, however many instances there are behind it.
-fn said(interface: &str, addresses: &[Ipv4Addr]) -> String {
-    match addresses {
-        [address] => format!("removed the neighbour {address} on {interface}, which was kept resolved"),
-        many => format!("removed {} neighbours on {interface}, which were kept resolved", many.len()),
+/// A line for each neighbour where they are few; one for all of an interface with many instances behind it.
+fn said(interface: &str, addresses: &[Ipv4Addr]) -> Vec<String> {
+    const FEW: usize = 8;
+    if addresses.len() > FEW {
+        return vec![format!("removed {} neighbours on {interface}, which were kept resolved", addresses.len())];
     }
+    let line = |address| format!("removed the neighbour {address} on {interface}, which was kept resolved");
+    addresses.iter().map(line).collect()
 }
 
 #[cfg(test)]
@@ -106,7 +108,9 @@ mod tests {
     #[test]
     fn a_thousand_neighbours_are_told_in_one_line() {
         let addresses: Vec<Ipv4Addr> = (1..=1000).map(|number| Ipv4Addr::from_bits(0x0a00_0000 + number)).collect();
-        assert_eq!(said("eth1", &addresses), "removed 1000 neighbours on eth1, which were kept resolved");
-        assert_eq!(said("eth1", &addresses[..1]), "removed the neighbour 10.0.0.1 on eth1, which was kept resolved");
+        assert_eq!(said("eth1", &addresses), ["removed 1000 neighbours on eth1, which were kept resolved"]);
+        let [one, another] = ["10.0.0.1", "10.0.0.2"]
+            .map(|address| format!("removed the neighbour {address} on eth1, which was kept resolved"));
+        assert_eq!(said("eth1", &addresses[..2]), [one, another]);
     }
 }
