@@ -17,6 +17,7 @@ pub(super) fn envelope(outcome: Result<Map<String, Value>, ApiError>, request_id
         fields
     });
     fields.insert("RequestId".into(), request_id.into());
-    let text = json!({ "Response": fields }).to_string();
+    // Not by `json!`, which would write every field of it anew first.
+    let text = Value::Object(Map::from_iter([("Response".to_owned(), Value::Object(fields))])).to_string();
     say(StatusCode::OK, JSON, text)
 }

@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::asked::{Answer, Asked, eip_id, fields, iso, most_mbps};
+use super::asked::{Answer, Asked, eip_id, fields, iso, list, most_mbps};
 use super::instances::{card_of, tag_set};
 use super::page::{Dialect, Filters, Page};
 use super::walk::{Lists, Walk};
@@ -57,7 +57,7 @@ pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
         return Err(ApiError::new("InvalidParameterConflict", message));
     }
     let (total, rows) = find(asked.gateway.ledger(), &asked.call.account, &ids, &filters, page, asked.walk);
-    Ok(fields(json!({ "TotalCount": total, "AddressSet": rows })))
+    Ok(list(total, "AddressSet", rows))
 }
 
 fn find(

@@ -192,6 +192,14 @@ pub(super) fn most_mbps(charge: ChargeType) -> u32 {
     }
 }
 
+/// A part of a list under its name, with how long the list is. The rows move: `json!` would write each of them anew.
+pub(super) fn list(total: usize, name: &str, rows: Vec<Value>) -> Map<String, Value> {
+    let mut fields = Map::new();
+    fields.insert("TotalCount".into(), total.into());
+    fields.insert(name.into(), Value::Array(rows));
+    fields
+}
+
 pub(super) fn fields(value: Value) -> Map<String, Value> {
     match value {
         Value::Object(fields) => fields,

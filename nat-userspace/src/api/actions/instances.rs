@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::super::error::ApiError;
 use super::Site;
-use super::asked::{Answer, Asked, fields, instance_id, iso};
+use super::asked::{Answer, Asked, fields, instance_id, iso, list};
 use super::page::{Dialect, Filters, Page};
 use super::walk::Lists;
 use crate::address::{AccountId, Billing, Instance, InstanceId, InstanceState, Ledger, StopMode, Tags, Time};
@@ -45,14 +45,14 @@ pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
         return Err(ApiError::new("InvalidParameter", "give InstanceIds or Filters, not both"));
     }
     let (total, rows) = find(asked, &ids, &filters, page, row);
-    Ok(fields(json!({ "TotalCount": total, "InstanceSet": rows })))
+    Ok(list(total, "InstanceSet", rows))
 }
 
 pub(super) fn statuses(asked: &mut Asked<'_>) -> Answer {
     let (page, ids) = (Page::of(asked.params)?, ids(asked)?);
     let row = |_: &Ledger, instance: &Instance, _: &Site| json!({ "InstanceId": instance.id.as_str(), "InstanceState": state(instance) });
     let (total, rows) = find(asked, &ids, &Filters::default(), page, row);
-    Ok(fields(json!({ "TotalCount": total, "InstanceStatusSet": rows })))
+    Ok(list(total, "InstanceStatusSet", rows))
 }
 
 /// Of the attributes there is only the user data, which is all that clients ask for.

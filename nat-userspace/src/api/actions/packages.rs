@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::asked::{Answer, Asked, fields, iso};
+use super::asked::{Answer, Asked, fields, iso, list};
 use super::instances::tag_set;
 use super::page::{Dialect, Filters, Page, tags};
 use super::walk::Lists;
@@ -170,7 +170,7 @@ pub(super) fn describe(asked: &mut Asked<'_>) -> Answer {
     } else {
         asked.walk.go_on(page, &search)
     };
-    Ok(fields(json!({ "TotalCount": total, "BandwidthPackageSet": rows })))
+    Ok(list(total, "BandwidthPackageSet", rows))
 }
 
 /// All that can fit and few that do not, where an index knows; else the account's list has to be walked.
