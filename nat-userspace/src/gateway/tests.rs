@@ -494,6 +494,20 @@ async fn a_fence_takes_the_binding_and_leaves_the_association() {
     assert_eq!(path.told(), [Told::Set(host(1, Some(0))), Told::Announce(address)]);
 }
 
+#[tokio::test]
+async fn a_fence_holds_from_the_first_packet_after_a_boot() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = config(directory.path());
+    let mut first = gateway(&config, &Detached::default()).await.unwrap();
+    create(&mut first, 1, 5).unwrap();
+    first.perform(Command::FenceAddress { address: [8, 8, 8, 0].into(), reason: None }).unwrap();
+    drop(first);
+    let empty = Detached::default();
+    let again = gateway(&config, &empty).await.unwrap();
+    assert_eq!(again.ledger.association_count(), 1);
+    assert_eq!(empty.recording().maps, Maps::from([(place(1), None)]));
+}
+
 fn place(last: u8) -> (VpcId, Ipv4Addr) {
     ("vpc-default".parse().unwrap(), [10, 0, 0, last].into())
 }
