@@ -173,7 +173,12 @@ document.addEventListener("click", (event) => {
 
 if (dialog) {
   dialog.addEventListener("submit", (event) => { event.preventDefault(); submitDialog(event.target); });
-  dialog.addEventListener("close", () => { asked += 1; dialog.replaceChildren(); });
+  dialog.addEventListener("close", () => {
+    // Told with the next frame, when it may be open again and for something else.
+    if (dialog.open) return;
+    asked += 1;
+    dialog.replaceChildren();
+  });
 }
 
 // ---- Live traffic ----

@@ -136,3 +136,21 @@ fn everything_is_done_by_keyboard() {
     assert!(scene.text("main > .notice.good").ends_with(" is yours."));
     scene.finish();
 }
+
+/// Browsers tell of a dialog's end with the next frame, which may come after the same dialog was opened again.
+#[test]
+fn a_dialog_opened_in_the_moment_it_was_closed_is_filled() {
+    let scene = scene();
+    scene.open("/login");
+    scene.log_in(WRITER);
+    scene.open("/addresses");
+    scene.browser.click("a[href^='/do/allocate']").unwrap();
+    scene.browser.wait_for("dialog #name").unwrap();
+    let again = "(() => { const dialog = document.querySelector('dialog'); \
+                 window.closes = 0; dialog.addEventListener('close', () => { window.closes += 1; }); \
+                 dialog.close(); document.querySelector(\"a[href^='/do/allocate']\").click(); })()";
+    scene.browser.evaluate(again).unwrap();
+    scene.browser.wait("the late news of the end", "window.closes === 1").unwrap();
+    scene.browser.wait_for("dialog #name").unwrap();
+    scene.finish();
+}
