@@ -274,8 +274,9 @@ map_types! {
         pub max_instances: u32,
         /// ... and counters on each CPU, 0 where addresses are not counted.
         pub counters_per_cpu: u32,
-        /// Zero.
-        pub reserved_too: u32,
+        /// 1: frames of several buffers may be redirected to every link. Before Linux 6.3 the kernel redirects none, and
+        /// some drivers send none.
+        pub redirects_multi_buffer: u32,
     }
 
     /// Value of `BUCKETS`: state of a token bucket, as the virtual time of GCRA.

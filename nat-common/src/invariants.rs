@@ -31,7 +31,7 @@ Egress 8: ifindex 0, outer 4, inner 6
 Vpc 40: fib_ifindex 0, name_length 4, name 8
 ConnectedKey 8: vpc 0, address 4
 NextHopKey 8: fib_ifindex 0, address 4
-Settings 56: monitor_until 0, monitor_address 8, monitor_drops 12, check_handover 16, icmp_errors_per_second 20, icmp_error_burst 24, monitor_per_second 28, handover_mac 32, reserved 38, max_pairs 40, max_instances 44, counters_per_cpu 48, reserved_too 52
+Settings 56: monitor_until 0, monitor_address 8, monitor_drops 12, check_handover 16, icmp_errors_per_second 20, icmp_error_burst 24, monitor_per_second 28, handover_mac 32, reserved 38, max_pairs 40, max_instances 44, counters_per_cpu 48, redirects_multi_buffer 52
 Bucket 16: next 0, refused 8
 Event 56: time 0, ifindex 8, verdict 12, vpc 16, length 20, source 24, destination 28, source_after 32, destination_after 36, source_port 40, destination_port 42, protocol 44, is_ipv4 45, outer 46, inner 48, reserved 50
 ";
@@ -39,8 +39,8 @@ Event 56: time 0, ifindex 8, verdict 12, vpc 16, length 20, source 24, destinati
 /// Names of the verdicts in the order of their counters, for layout version 2.
 const VERDICTS_2: &str = "inbound outbound hairpin arp-reply ttl-exceeded-reply too-big-reply host-unreachable-reply \
 net-unreachable-reply pass-own-address pass-ipv6 pass-not-ip pass-arp pass-link-multicast pass-broadcast \
-pass-other-mac handed-neighbour handed-fragmentation malformed-ethernet unknown-link group-mac-unicast malformed-ip \
-bad-ip-checksum malformed-options source-route martian-source spoofed-source multicast-destination \
+pass-other-mac handed-neighbour handed-fragmentation handed-multi-buffer malformed-ethernet unknown-link \
+group-mac-unicast malformed-ip bad-ip-checksum malformed-options source-route martian-source spoofed-source multicast-destination \
 martian-destination not-ours unbound-address unknown-source no-public-address private-destination ah-untranslatable \
 tiny-fragment truncated-transport unfinished-checksum malformed-quotation icmp-redirect icmp-router-discovery \
 nested-icmp-error quotation-mismatch ttl-exceeded-silent too-big-silent unreachable-silent icmp-rate-limited \

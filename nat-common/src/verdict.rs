@@ -72,6 +72,7 @@ verdicts! {
         PassOtherMac = "pass-other-mac", "Frame for another host's MAC, seen by flooding; the kernel discards it.";
         HandedNeighbour = "handed-neighbour", "Translated, then handed to the kernel because the next hop's MAC is not known yet.";
         HandedFragmentation = "handed-fragmentation", "Translated, then handed to the kernel to be fragmented for the next link's MTU.";
+        HandedMultiBuffer = "handed-multi-buffer", "Translated, then handed to the kernel because it lies in several buffers, and the kernel or a driver takes no redirected frames of that kind.";
     }
     Drop {
         MalformedEthernet = "malformed-ethernet", "Ethernet header or VLAN tags cut short, or more than two tags.";

@@ -55,6 +55,7 @@ pub fn next_hop(
             && hop.state == HOP_READY
             && datagram.lengths.total <= hop.mtu as usize
             && arrival.link.flags & LINK_USES_HOPS != 0
+            && is_redirected(packet)
         {
             return Ok(NextHop::Redirect(Way::Known(binding.hop)));
         }
@@ -117,10 +118,18 @@ fn ask_kernel(packet: &Packet, arrival: &Arrival, binding: &Binding) -> Option<V
             return Some(Verdict::HostUnreachableReply);
         }
         Verdict::HandedNeighbour
-    } else {
+    } else if is_redirected(packet) {
         return None;
+    } else {
+        Verdict::HandedMultiBuffer
     };
     Some(check_handover(packet, arrival, binding, &query, &route, &egress).unwrap_or(handed))
+}
+
+/// Whether a frame like this one leaves where it is redirected to.
+#[inline(always)]
+fn is_redirected(packet: &Packet) -> bool {
+    !packet.is_multi_buffer() || maps::redirects_multi_buffer()
 }
 
 /// Makes sure that the kernel, which knows nothing of VPCs, would send the packet where we want it. Private addresses

@@ -293,11 +293,33 @@ pub fn settings() -> Option<&'static Settings> {
     SETTINGS.get(0)
 }
 
+/// Whether frames of several buffers may be redirected to every link.
+#[inline(always)]
+pub fn redirects_multi_buffer() -> bool {
+    settings().is_some_and(|settings| settings.redirects_multi_buffer != 0)
+}
+
+/// A token bucket in its map, which other CPUs may be using as well.
+pub struct SharedBucket(*mut Bucket);
+
 /// A token bucket.
 #[inline(always)]
-pub fn bucket(index: u32) -> Option<&'static mut Bucket> {
-    // SAFETY: the pointer is to a live array element. CPUs may race on it; `police::admit` says what that costs.
-    BUCKETS.get_ptr_mut(index).map(|bucket| unsafe { &mut *bucket })
+pub fn bucket(index: u32) -> Option<SharedBucket> {
+    BUCKETS.get_ptr_mut(index).map(SharedBucket)
+}
+
+impl SharedBucket {
+    /// Changes a copy and puts it back. What another CPU did meanwhile is lost; `police::admit` says what that costs.
+    #[inline(always)]
+    pub fn change<T>(&self, change: impl FnOnce(&mut Bucket) -> T) -> T {
+        // SAFETY: the pointer is to a live array element, aligned as its type is. Nobody holds a reference to it, and
+        // volatile accesses may race: each of the two words is read and written whole.
+        let mut bucket = unsafe { self.0.read_volatile() };
+        let answer = change(&mut bucket);
+        // SAFETY: as above.
+        unsafe { self.0.write_volatile(bucket) };
+        answer
+    }
 }
 
 /// Has the machine fetch the counters that an address most likely has while it fetches the address's cell: at a million

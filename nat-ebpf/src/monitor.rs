@@ -112,12 +112,12 @@ fn tell(settings: &Settings, event: &mut Event) {
     let (now, cpu) = unsafe { (bpf_ktime_get_ns(), bpf_get_smp_processor_id()) };
     let Some(bucket) = maps::bucket(ICMP_BUCKETS + cpu % MONITOR_BUCKETS) else { return };
     let rate = Rate::per_second(settings.monitor_per_second, settings.monitor_per_second);
-    if now > settings.monitor_until || !police::admit(bucket, rate, now) {
+    if now > settings.monitor_until || !bucket.change(|bucket| police::admit(bucket, rate, now)) {
         return;
     }
     event.time = now;
     if maps::EVENTS.output::<Event>(&*event, 0).is_err() {
         // A full ring is a watcher too slow to read; it learns of it from the same number as of the rate.
-        bucket.refused += 1;
+        bucket.change(|bucket| bucket.refused = bucket.refused.wrapping_add(1));
     }
 }

@@ -73,6 +73,12 @@ impl Packet {
         unsafe { bpf_xdp_get_buff_len(self.raw()) as usize }
     }
 
+    /// Whether the frame lies in several buffers.
+    #[inline(always)]
+    pub fn is_multi_buffer(&self) -> bool {
+        self.linear_length() < self.length()
+    }
+
     /// The first `N` bytes, as [`Packet::span`] would give them.
     #[inline(always)]
     pub fn start<const N: usize>(&mut self) -> Option<Span<'_, N>> {

@@ -73,7 +73,7 @@ fn admit(sender: [u8; 4]) -> bool {
     let rate = Rate::per_second(settings.icmp_errors_per_second, settings.icmp_error_burst);
     // SAFETY: reads a clock.
     let now = unsafe { bpf_ktime_get_ns() };
-    police::admit(bucket, rate, now)
+    bucket.change(|bucket| police::admit(bucket, rate, now))
 }
 
 #[inline(always)]

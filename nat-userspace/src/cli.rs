@@ -23,6 +23,7 @@ mod monitor;
 mod output;
 mod package;
 mod pairs;
+mod places;
 mod pool;
 mod progress;
 mod run;
@@ -38,10 +39,10 @@ use clap::{Parser, Subcommand};
 
 use crate::address::AccountId;
 use crate::admin::client::Client;
-use crate::config::{DEFAULT_BPF_DIR, DEFAULT_SOCKET, DEFAULT_STATE_DIR};
 
 use self::failure::Failure;
 use self::output::Format;
+use self::places::Places;
 
 /// A gateway for public IP addresses: it translates one-to-one between them and the private addresses of instances.
 #[derive(Debug, Parser)]
@@ -65,7 +66,12 @@ pub struct Cli {
     #[arg(long, global = true, env = "EIPGATE_ACCOUNT", default_value = "default", value_name = "ACCOUNT")]
     account: AccountId,
 
-    /// The daemon's socket. [default: /run/eipgate/eipgate.sock, for `run` as configured]
+    /// The daemon's configuration; what else is given on the command line wins over it. [default:
+    /// /etc/eipgate/eipgate.toml if it exists]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+
+    /// The daemon's socket. [default: as configured, else /run/eipgate/eipgate.sock]
     #[arg(long, global = true, env = "EIPGATE_SOCKET", value_name = "PATH")]
     socket: Option<PathBuf>,
 
@@ -154,6 +160,9 @@ struct Context {
     account: String,
     client: Client,
     format: Format,
+    /// The daemon's configuration, where one is named.
+    config: Option<PathBuf>,
+    places: Places,
 }
 
 /// Reads the command line, does what it says, and answers with the exit status.
@@ -165,17 +174,18 @@ pub fn main() -> ExitCode {
 }
 
 fn execute(cli: Cli) -> Result<ExitCode, Failure> {
-    let Cli { account, socket, output, command } = cli;
+    let Cli { account, config, socket, output, command } = cli;
     if let Command::Run(args) = command {
-        return run::run(args, socket);
+        return run::run(args, config, socket);
     }
     if let Command::Guard(args) = command {
-        return run::guard(args);
+        return run::guard(args, config);
     }
-    let client = Client::new(socket.unwrap_or_else(|| DEFAULT_SOCKET.into()));
-    let context = Context { account: account.to_string(), client, format: output };
+    let places = Places::of(config.as_deref());
+    let client = Client::new(places.socket(socket)?);
+    let context = Context { account: account.to_string(), client, format: output, config, places };
     let shown = match command {
-        Command::Doctor(args) => return doctor::run(&run::config(args, None)?, &context),
+        Command::Doctor(args) => return doctor::run(&run::config(args, context.config.clone())?, &context),
         Command::Run(_) | Command::Guard(_) => unreachable!("done above"),
         Command::Instance(command) => instance::run(command, &context)?,
         Command::Eip(command) => eip::run(command, &context)?,

@@ -5,6 +5,7 @@ mod keys;
 mod link;
 mod log;
 mod metadata;
+mod places;
 mod policy;
 #[cfg(test)]
 mod tests;
@@ -27,6 +28,7 @@ pub use self::keys::{Difference, Effect};
 pub use self::link::{DEFAULT_VPC, Downlink, Link, PrivateRange};
 pub use self::log::{LogFormat, LogLevel};
 pub use self::metadata::MetadataToken;
+pub use self::places::Places;
 pub use self::policy::{OnBindChoice, OnUnbindChoice};
 
 /// Read where no `--config` is given, if it exists.
@@ -40,9 +42,9 @@ pub const DEFAULT_STATE_DIR: &str = "/var/lib/eipgate";
 
 /// The longest VPC name that the maps can hold.
 const LONGEST_VPC: usize = size_of_val(&Vpc { fib_ifindex: 0, name_length: 0, name: [0; 32] }.name);
-/// The most addresses one entry of `exclude` may span; each is kept by itself.
 /// Most instances the maps are ever made for.
 const MOST_INSTANCES: u32 = 4_000_000;
+/// The most addresses one entry of `exclude` may span; each is kept by itself.
 const MOST_EXCLUDED: u64 = 1 << 16;
 /// Most addresses that have metrics of their own; each is four series.
 const MOST_METERED: u32 = 1000;

@@ -73,6 +73,7 @@ impl Program {
             check_handover: 1,
             icmp_errors_per_second: 1_000_000_000,
             icmp_error_burst: 1_000_000_000,
+            redirects_multi_buffer: 1,
             ..Settings::default()
         });
         program

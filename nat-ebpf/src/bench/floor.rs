@@ -44,8 +44,8 @@ pub fn nothing(_ctx: XdpContext) -> u32 {
 
 /// Sends everything back where it came from.
 #[xdp]
-pub fn back(ctx: XdpContext) -> u32 {
-    let Some(words) = words::<7>(&ctx) else { return XDP_ABORTED };
+pub fn back(mut ctx: XdpContext) -> u32 {
+    let Some(words) = words::<7>(&mut ctx) else { return XDP_ABORTED };
     for word in 0..3 {
         words.swap(word, word + 3);
     }
@@ -54,9 +54,9 @@ pub fn back(ctx: XdpContext) -> u32 {
 
 /// Sends everything out of the other interface with addresses that are constants: the floor.
 #[xdp]
-pub fn fixed(ctx: XdpContext) -> u32 {
+pub fn fixed(mut ctx: XdpContext) -> u32 {
     let way = way(&ctx);
-    let Some(words) = words::<7>(&ctx) else { return XDP_ABORTED };
+    let Some(words) = words::<7>(&mut ctx) else { return XDP_ABORTED };
     frame::address(words, &way.ethernet);
     // SAFETY: takes integers only.
     unsafe { bpf_redirect(way.ifindex, 0) as u32 }
@@ -64,11 +64,11 @@ pub fn fixed(ctx: XdpContext) -> u32 {
 
 /// Asks the kernel's routes, as `xdp-forward` does, and translates nothing.
 #[xdp]
-pub fn routed(ctx: XdpContext) -> u32 {
+pub fn routed(mut ctx: XdpContext) -> u32 {
     const AF_INET: u8 = 2;
     let ifindex = ctx.ingress_ifindex() as u32;
     let raw = ctx.as_ptr();
-    let Some(words) = words::<17>(&ctx) else { return XDP_ABORTED };
+    let Some(words) = words::<17>(&mut ctx) else { return XDP_ABORTED };
     if words[frame::ETHERTYPE] != 0x0800u16.to_be() || u16::from_be(words[frame::TTL]) >> 8 <= 1 {
         return XDP_ABORTED;
     }

@@ -13,13 +13,13 @@ pub const UDP_CHECKSUM: usize = 7 + 10 + 3;
 
 /// The first `N` words of a frame, where it has that many.
 #[inline(always)]
-pub fn words<const N: usize>(ctx: &XdpContext) -> Option<&mut [u16; N]> {
+pub fn words<const N: usize>(ctx: &mut XdpContext) -> Option<&mut [u16; N]> {
     let start = ctx.data();
     if start + 2 * N > ctx.data_end() {
         return None;
     }
-    // SAFETY: the words lie between data and data_end, as just compared. A frame starts at an even address on veth and
-    // in test runs, and each program here asks once.
+    // SAFETY: the words lie between data and data_end, as just compared, and the context is borrowed for as long as they
+    // are. A frame starts at an even address on veth and in test runs.
     Some(unsafe { &mut *(start as *mut [u16; N]) })
 }
 

@@ -21,9 +21,9 @@ static GATEWAY: ProgramArray = ProgramArray::with_max_entries(1, 0);
 
 /// Makes a frame and redirects it into the stream's interface.
 #[xdp]
-pub fn generate(ctx: XdpContext) -> u32 {
+pub fn generate(mut ctx: XdpContext) -> u32 {
     let Some(stream) = STREAM.get(0) else { return XDP_ABORTED };
-    if write(&ctx, stream).is_none() {
+    if write(&mut ctx, stream).is_none() {
         return XDP_ABORTED;
     }
     // SAFETY: takes integers only.
@@ -32,16 +32,16 @@ pub fn generate(ctx: XdpContext) -> u32 {
 
 /// Makes a frame and drops it: what every row pays before its gateway sees the packet.
 #[xdp]
-pub fn discard(ctx: XdpContext) -> u32 {
+pub fn discard(mut ctx: XdpContext) -> u32 {
     let Some(stream) = STREAM.get(0) else { return XDP_ABORTED };
-    if write(&ctx, stream).is_none() { XDP_ABORTED } else { XDP_DROP }
+    if write(&mut ctx, stream).is_none() { XDP_ABORTED } else { XDP_DROP }
 }
 
 /// Makes a frame and hands it to a gateway's program, without any interface.
 #[xdp(frags)]
-pub fn call(ctx: XdpContext) -> u32 {
+pub fn call(mut ctx: XdpContext) -> u32 {
     let Some(stream) = STREAM.get(0) else { return XDP_ABORTED };
-    if write(&ctx, stream).is_none() {
+    if write(&mut ctx, stream).is_none() {
         return XDP_ABORTED;
     }
     // SAFETY: the context is the one this program was called with; the call does not come back.
@@ -56,7 +56,7 @@ pub fn stub(_ctx: XdpContext) -> u32 {
 }
 
 #[inline(always)]
-fn write(ctx: &XdpContext, stream: &Stream) -> Option<()> {
+fn write(ctx: &mut XdpContext, stream: &Stream) -> Option<()> {
     let number = POSITION.get_ptr_mut(0)?;
     // SAFETY: the pointer is to a live array element; one generator runs at a time.
     let count = unsafe {

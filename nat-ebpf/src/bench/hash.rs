@@ -16,9 +16,9 @@ static PAIRS: HashMap<u32, u32> = HashMap::with_max_entries(1, 0);
 
 /// Translates and redirects.
 #[xdp]
-pub fn hashed(ctx: XdpContext) -> u32 {
+pub fn hashed(mut ctx: XdpContext) -> u32 {
     let way = floor::way(&ctx);
-    let Some(words) = words::<{ frame::UDP_CHECKSUM + 1 }>(&ctx) else { return XDP_ABORTED };
+    let Some(words) = words::<{ frame::UDP_CHECKSUM + 1 }>(&mut ctx) else { return XDP_ABORTED };
     let old = [words[frame::DESTINATION], words[frame::DESTINATION + 1]];
     let public = old[0] as u32 | (old[1] as u32) << 16;
     // SAFETY: values are integers; one that changes while it is read is the old or the new.

@@ -20,8 +20,8 @@ static FRAMES: RingBuf = RingBuf::with_byte_size(1 << 24, 0);
 
 /// The far end of the benchmark.
 #[xdp]
-pub fn sink(ctx: XdpContext) -> u32 {
-    let Some(words) = words::<{ frame::DESTINATION_PORT + 1 }>(&ctx) else { return XDP_DROP };
+pub fn sink(mut ctx: XdpContext) -> u32 {
+    let Some(words) = words::<{ frame::DESTINATION_PORT + 1 }>(&mut ctx) else { return XDP_DROP };
     if words[frame::ETHERTYPE] != 0x0800u16.to_be() || words[frame::DESTINATION_PORT] != DESTINATION_PORT.to_be() {
         return XDP_DROP;
     }

@@ -30,6 +30,11 @@ impl Client {
         Client { socket: socket.into() }
     }
 
+    /// The daemon's socket.
+    pub fn socket(&self) -> &Path {
+        &self.socket
+    }
+
     /// Asks, and waits for the answer. `T` is the row that [`Request`] says.
     pub fn ask<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ClientError> {
         let stream = self.connect()?;

@@ -5,9 +5,9 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::Context;
 use super::failure::Failure;
 use super::output::{print, show};
-use super::{Context, DEFAULT_STATE_DIR};
 
 /// Copy what is stored at this moment into FILE, which must not exist yet, whether the daemon runs or not. To go back
 /// to it, stop the daemon, put FILE as `state.db` into an empty state directory, and start.
@@ -18,9 +18,9 @@ pub(super) struct Args {
     #[arg(value_name = "FILE")]
     file: PathBuf,
 
-    /// Where the daemon keeps its state.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
-    state_dir: PathBuf,
+    /// Where the daemon keeps its state. [default: as configured, else /var/lib/eipgate]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 }
 
 #[derive(Serialize)]
@@ -32,7 +32,8 @@ struct Copied {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let snapshot = crate::store::backup(&args.state_dir, &args.file).map_err(anyhow::Error::from)?;
+    let state_dir = context.places.state_dir(args.state_dir.as_deref())?;
+    let snapshot = crate::store::backup(&state_dir, &args.file).map_err(anyhow::Error::from)?;
     let bytes = args.file.metadata().map_or(0, |file| file.len());
     let file = args.file.display().to_string();
     let copied = Copied { file, bytes, instances: snapshot.instances.len(), eips: snapshot.eips.len() };

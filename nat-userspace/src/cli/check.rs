@@ -7,9 +7,9 @@ use std::time::Duration;
 
 use anyhow::anyhow;
 
+use super::Context;
 use super::failure::{DEGRADED, Failure};
 use super::output::{print, show};
-use super::{Context, DEFAULT_BPF_DIR, DEFAULT_STATE_DIR};
 use crate::admin::client::ClientError;
 use crate::admin::wire::{HostRow, Request};
 use crate::dataplane::Host;
@@ -25,29 +25,33 @@ const PAUSE: Duration = Duration::from_millis(200);
 #[derive(Debug, clap::Args)]
 #[command(after_help = "Examples:\n  eipgate check\n  eipgate check -o json | jq '.findings[].what'")]
 pub(super) struct Args {
-    /// Where the daemon keeps its state.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_STATE_DIR)]
-    state_dir: PathBuf,
+    /// Where the daemon keeps its state. [default: as configured, else /var/lib/eipgate]
+    #[arg(long, value_name = "DIR")]
+    state_dir: Option<PathBuf>,
 
-    /// Where the program and its maps are pinned.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_BPF_DIR)]
-    bpf_dir: PathBuf,
+    /// Where the program and its maps are pinned. [default: as configured, else /run/eipgate/bpf]
+    #[arg(long, value_name = "DIR")]
+    bpf_dir: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
-    let mut report = look(args, context)?;
+    let at = Places {
+        state_dir: context.places.state_dir(args.state_dir.as_deref())?,
+        bpf_dir: context.places.bpf_dir(args.bpf_dir.as_deref())?,
+    };
+    let mut report = look(&at, context)?;
     // What is under way looks like a difference; what is one stays.
     for _ in 1..LOOKS {
         if report.findings.is_empty() || !report.daemon {
             break;
         }
         sleep(PAUSE);
-        let again = look(args, context)?;
+        let again = look(&at, context)?;
         let seen = std::mem::replace(&mut report, again).findings;
         report.findings.retain(|finding| seen.contains(finding));
     }
     if !report.daemon && !report.maps && !report.stored {
-        let (state, maps) = (args.state_dir.display(), args.bpf_dir.display());
+        let (state, maps) = (at.state_dir.display(), at.bpf_dir.display());
         return Err(anyhow!(
             "there is nothing to check: no state in {state}, no maps in {maps}, and no daemon answers; are --state-dir, \
              --bpf-dir and --socket right?"
@@ -62,13 +66,19 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     })
 }
 
-fn look(args: &Args, context: &Context) -> Result<Report, Failure> {
+/// Where it looks.
+struct Places {
+    state_dir: PathBuf,
+    bpf_dir: PathBuf,
+}
+
+fn look(at: &Places, context: &Context) -> Result<Report, Failure> {
     let ledger = match context.client.ask::<Vec<HostRow>>(&Request::HostList {}) {
         Ok(rows) => Some(rows.into_iter().map(host).collect::<Result<Vec<_>, _>>()?),
         Err(ClientError::Unreachable { .. }) => None,
         Err(error) => return Err(error.into()),
     };
-    Ok(gateway::check(&args.state_dir, &args.bpf_dir, ledger)?)
+    Ok(gateway::check(&at.state_dir, &at.bpf_dir, ledger)?)
 }
 
 fn host(row: HostRow) -> Result<Host, Failure> {

@@ -1,6 +1,6 @@
 //! `eipgate credential`: who may use the API and the console.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use serde::Serialize;
@@ -28,10 +28,6 @@ pub(super) enum Command {
         /// The file. [default: `credentials` of the configuration]
         #[arg(long, value_name = "FILE")]
         file: Option<PathBuf>,
-
-        /// The configuration. [default: /etc/eipgate/eipgate.toml]
-        #[arg(long, value_name = "FILE", conflicts_with = "file")]
-        config: Option<PathBuf>,
     },
 }
 
@@ -46,10 +42,10 @@ struct New {
 }
 
 pub(super) fn run(command: Command, context: &Context) -> Result<Shown, Failure> {
-    let Command::New { read_only, file, config } = command;
+    let Command::New { read_only, file } = command;
     let file = match file {
         Some(file) => file,
-        None => configured(config)?,
+        None => configured(context.config.as_deref())?,
     };
     let account = context.account.parse().map_err(anyhow::Error::from)?;
     let access = if read_only { Access::ReadOnly } else { Access::ReadWrite };
@@ -73,8 +69,8 @@ pub(super) fn run(command: Command, context: &Context) -> Result<Shown, Failure>
 }
 
 /// The file that the daemon reads.
-fn configured(config: Option<PathBuf>) -> Result<PathBuf, Failure> {
-    let config = Config::read(config.as_deref())?;
+fn configured(config: Option<&Path>) -> Result<PathBuf, Failure> {
+    let config = Config::read(config)?;
     let advice = "the configuration names no file of credentials; set `credentials` in it, or give --file";
     Ok(config.credentials.context(advice)?)
 }

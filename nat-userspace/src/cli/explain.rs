@@ -4,9 +4,9 @@ use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::Context;
 use super::failure::Failure;
 use super::output::{fields, print, show};
-use super::{Context, DEFAULT_BPF_DIR};
 use crate::config::Link;
 use crate::dataplane::explain::{self, Check, Explanation, Payload, Question, Shape};
 
@@ -48,9 +48,9 @@ pub(super) struct Args {
     #[arg(long)]
     may_fragment: bool,
 
-    /// Where the program and its maps are pinned.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_BPF_DIR)]
-    bpf_dir: PathBuf,
+    /// Where the program and its maps are pinned. [default: as configured, else /run/eipgate/bpf]
+    #[arg(long, value_name = "DIR")]
+    bpf_dir: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -63,7 +63,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
         may_fragment: args.may_fragment,
     };
     let link = args.interface.as_ref().map(|link| (link.interface.as_str(), link.tags.as_slice()));
-    let explanation = explain::explain(&args.bpf_dir, &question, link)?;
+    let explanation = explain::explain(&context.places.bpf_dir(args.bpf_dir.as_deref())?, &question, link)?;
     print(&show(context.format, &explanation, page))?;
     Ok(ExitCode::SUCCESS)
 }

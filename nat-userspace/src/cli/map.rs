@@ -8,10 +8,10 @@ use std::process::ExitCode;
 use clap::Subcommand;
 use serde::Serialize;
 
+use super::Context;
 use super::address;
 use super::failure::Failure;
 use super::output::{print, show, table};
-use super::{Context, DEFAULT_BPF_DIR};
 use crate::admin::client::ClientError;
 use crate::admin::wire::{FenceRow, HostRow, Request};
 use crate::dataplane;
@@ -27,9 +27,9 @@ Examples:
   eipgate map counters -o json
   eipgate map doubt")]
 pub(super) struct Args {
-    /// Where the program and its maps are pinned.
-    #[arg(long, global = true, value_name = "DIR", default_value = DEFAULT_BPF_DIR)]
-    pub(super) bpf_dir: PathBuf,
+    /// Where the program and its maps are pinned. [default: as configured, else /run/eipgate/bpf]
+    #[arg(long, global = true, value_name = "DIR")]
+    pub(super) bpf_dir: Option<PathBuf>,
 
     #[command(subcommand)]
     pub(super) command: Command,
@@ -59,14 +59,15 @@ pub(super) enum Command {
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
+    let bpf_dir = context.places.bpf_dir(args.bpf_dir.as_deref())?;
     if matches!(args.command, Command::Doubt) {
-        let doubted = Doubted { next_hops: dataplane::doubt(&args.bpf_dir)? };
+        let doubted = Doubted { next_hops: dataplane::doubt(&bpf_dir)? };
         print(&show(context.format, &doubted, |Doubted { next_hops }| {
             format!("the kernel is asked about every packet from now on; {next_hops} next hops were left as last known")
         }))?;
         return Ok(ExitCode::SUCCESS);
     }
-    let maps = inspect::open(&args.bpf_dir)?;
+    let maps = inspect::open(&bpf_dir)?;
     match args.command {
         Command::Show => {
             let shown = Contents { pairs: maps.pairs()?, without_public_address: maps.unbound()? };

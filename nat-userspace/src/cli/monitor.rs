@@ -11,9 +11,9 @@ use std::time::Duration;
 use anyhow::Context as _;
 use signal_hook::consts::{SIGINT, SIGTERM};
 
+use super::Context;
 use super::failure::Failure;
 use super::output::{Format, print};
-use super::{Context, DEFAULT_BPF_DIR};
 use crate::dataplane::monitor::{self, Endpoints, Filter, Observation};
 
 /// Show packets as the program judged them, until interrupted. tcpdump does not see what XDP forwards.
@@ -32,9 +32,9 @@ pub(super) struct Args {
     #[arg(long)]
     pub(super) drops: bool,
 
-    /// Where the program and its maps are pinned.
-    #[arg(long, value_name = "DIR", default_value = DEFAULT_BPF_DIR)]
-    pub(super) bpf_dir: PathBuf,
+    /// Where the program and its maps are pinned. [default: as configured, else /run/eipgate/bpf]
+    #[arg(long, value_name = "DIR")]
+    pub(super) bpf_dir: Option<PathBuf>,
 }
 
 pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
@@ -44,7 +44,7 @@ pub(super) fn run(args: &Args, context: &Context) -> Result<ExitCode, Failure> {
     }
     let filter = Filter { address: args.address, drops: args.drops };
     let mut failure = None;
-    let missed = monitor::run(&args.bpf_dir, filter, |observation| {
+    let missed = monitor::run(&context.places.bpf_dir(args.bpf_dir.as_deref())?, filter, |observation| {
         if let Some(observation) = observation {
             let line = match context.format {
                 Format::Table => line(&observation),

@@ -37,10 +37,6 @@ Examples:
   eipgate run --uplink eth0:100 --downlink eth0:200=blue --downlink eth0:300.7=green --pool 198.51.100.0/24 \\
               --xdp-mode generic --cool-down 1h")]
 pub(super) struct Args {
-    /// The configuration file; flags win over it. [default: /etc/eipgate/eipgate.toml if it exists]
-    #[arg(long, value_name = "FILE")]
-    config: Option<PathBuf>,
-
     /// An interface towards the Internet; may be repeated.
     #[arg(long = "uplink", value_name = "IF[:VLAN[.VLAN]]")]
     uplinks: Vec<Link>,
@@ -90,8 +86,7 @@ impl Args {
     }
 }
 
-pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
-    let file = args.config.take();
+pub(super) fn run(args: Args, file: Option<PathBuf>, socket: Option<PathBuf>) -> Result<ExitCode, Failure> {
     let flags = args.overrides(socket);
     let read = move || Config::load(file.as_deref(), flags.clone());
     let config = read()?;
@@ -102,14 +97,13 @@ pub(super) fn run(mut args: Args, socket: Option<PathBuf>) -> Result<ExitCode, F
 }
 
 /// `eipgate guard`: takes what `run` takes and puts up the guard alone.
-pub(super) fn guard(args: Args) -> Result<ExitCode, Failure> {
-    let config = config(args, None)?;
+pub(super) fn guard(args: Args, file: Option<PathBuf>) -> Result<ExitCode, Failure> {
+    let config = config(args, file)?;
     finish(Builder::new_current_thread().enable_all().build(), gateway::put_up_guard(&config))
 }
 
-pub(super) fn config(mut args: Args, socket: Option<PathBuf>) -> Result<Config, Failure> {
-    let file = args.config.take();
-    Ok(Config::load(file.as_deref(), args.overrides(socket))?)
+pub(super) fn config(args: Args, file: Option<PathBuf>) -> Result<Config, Failure> {
+    Ok(Config::load(file.as_deref(), args.overrides(None))?)
 }
 
 fn finish(

@@ -21,8 +21,7 @@ pub(super) fn read(path: &Path) -> Result<Config> {
 
 /// The configuration, or the line and what is wrong there.
 pub(super) fn parse(text: &str) -> Result<Config, (usize, String)> {
-    let located = |error: toml::de::Error| (line_of(text, error.span()), one_line(error.message()));
-    let table = toml::de::DeTable::parse(text).map_err(located)?;
+    let table = toml::de::DeTable::parse(text).map_err(|error| located(text, &error))?;
     for (key, _) in table.get_ref() {
         let name: &str = key.get_ref();
         if !KEYS.contains(&name) {
@@ -30,7 +29,12 @@ pub(super) fn parse(text: &str) -> Result<Config, (usize, String)> {
             return Err((line_of(text, Some(key.span())), problem));
         }
     }
-    toml::from_str(text).map_err(located)
+    toml::from_str(text).map_err(|error| located(text, &error))
+}
+
+/// The line that an error is about, and what is wrong there.
+pub(super) fn located(text: &str, error: &toml::de::Error) -> (usize, String) {
+    (line_of(text, error.span()), one_line(error.message()))
 }
 
 fn line_of(text: &str, span: Option<Range<usize>>) -> usize {

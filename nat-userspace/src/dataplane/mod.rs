@@ -404,6 +404,7 @@ impl DataPlane {
         }
         self.bindings.settle()?;
         self.attach_present(topology)?;
+        self.tables.set_redirects_multi_buffer(self.redirects_multi_buffer())?;
         let attached: Vec<u32> = self.program.attached().collect();
         let fence = fence(&self.plan, topology, &routing, &attached, self.mark);
         if self.fence.as_ref() != Some(&fence) || (fresh == Fresh::Yes && guard::stands() != Ok(true)) {
@@ -467,6 +468,13 @@ impl DataPlane {
             tracing::info!("attached to {} (index {})", interface.name, interface.index);
         }
         Ok(())
+    }
+
+    /// Whether every link sends redirected frames of several buffers, which some drivers do only with a program on them.
+    /// A kernel that cannot be asked is one that does not redirect any.
+    fn redirects_multi_buffer(&self) -> bool {
+        let sends = |ifindex| network::xdp_features(ifindex).is_ok_and(|features| features.transmit_segments);
+        self.plan.mode == Mode::Generic || self.program.attached().all(sends)
     }
 
     /// Asks for every next hop to be kept resolved: those that bindings use, and gateways of routes over our links.

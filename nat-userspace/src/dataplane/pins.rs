@@ -16,7 +16,7 @@ use nix::mount::{MsFlags, mount, umount};
 use nix::sys::statfs::{BPF_FS_MAGIC, statfs};
 
 use super::earlier;
-use super::sys::Words;
+use super::sys::{Bulk, Words};
 
 /// The pin directory of a layout, and those of others beside it.
 #[derive(Clone, Debug)]
@@ -226,12 +226,17 @@ impl Pins {
     }
 
     /// A pinned map as it is, and what it is. Opened by its pin, because opening by id takes CAP_SYS_ADMIN.
-    pub fn raw(&self, name: &str) -> Result<(MapData, MapInfo)> {
+    fn raw(&self, name: &str) -> Result<(MapData, MapInfo)> {
         let map = MapData::from_pin(self.map(name)).with_context(|| {
             format!("no map {name} under {}; is the gateway attached, and --bpf-dir right?", self.root.display())
         })?;
         let info = map.info()?;
         Ok((map, info))
+    }
+
+    /// A pinned hash map, for many entries in one call.
+    pub fn bulk(&self, name: &str) -> Result<Bulk> {
+        Ok(Bulk::new(self.raw(name)?.0)?)
     }
 
     /// The elements of a pinned array map, as shared memory.

@@ -3,13 +3,14 @@
 use std::ffi::CString;
 use std::io;
 use std::mem::size_of;
-use std::os::fd::{AsRawFd as _, BorrowedFd, FromRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd as _, OwnedFd};
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 use std::ptr::NonNull;
 use std::sync::atomic::AtomicU64;
 
 use aya::Pod;
+use aya::maps::{MapData, MapError};
 
 use tokio::io::unix::AsyncFd;
 
@@ -338,95 +339,113 @@ pub fn replace_program(
     if status == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
-/// Every entry of a hash map, in no order. An entry that changes meanwhile may be missing or appear twice.
-///
-/// # Errors
-/// Those of `BPF_MAP_LOOKUP_BATCH`; sizes that are not the map's are refused.
-pub fn hash_entries<K: Pod, V: Pod>(map: BorrowedFd<'_>, sizes: (u32, u32)) -> io::Result<Vec<(K, V)>> {
-    check_sizes::<K, V>(sizes)?;
-    let mut entries = Vec::new();
-    let mut room = BATCH;
-    // Where the walk stands; the kernel writes four bytes, or a key's worth for other kinds of map.
-    let (mut from, mut next) = ([0u8; 64], [0u8; 64]);
-    let mut first = true;
-    loop {
-        let mut keys: Vec<K> = Vec::with_capacity(room);
-        let mut values: Vec<V> = Vec::with_capacity(room);
-        let mut arguments = Batch {
-            in_batch: if first { 0 } else { from.as_ptr() as u64 },
-            out_batch: next.as_mut_ptr() as u64,
-            keys: keys.as_mut_ptr() as u64,
-            values: values.as_mut_ptr() as u64,
-            count: room as u32,
-            map_fd: map.as_raw_fd() as u32,
-            ..Batch::default()
-        };
-        let outcome = batch(BPF_MAP_LOOKUP_BATCH, &mut arguments);
-        let last = match outcome {
-            Ok(()) => false,
-            Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
-            // One bucket holds more entries than there was room for.
-            Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < 1 << 24 => {
-                room *= 4;
-                continue;
-            }
-            Err(error) => return Err(error),
-        };
-        let count = (arguments.count as usize).min(room);
-        // SAFETY: the kernel has written `count` keys and values, at most the `room` there is, and any bytes are a value
-        // of a `Pod` type.
-        unsafe {
-            keys.set_len(count);
-            values.set_len(count);
-        }
-        entries.extend(keys.into_iter().zip(values));
-        if last {
-            return Ok(entries);
-        }
-        from = next;
-        first = false;
-    }
-}
-
-/// Inserts or replaces entries of a hash map. Answers how many were written: on an error, those before the one that the
-/// kernel refused.
-///
-/// # Errors
-/// Those of `BPF_MAP_UPDATE_BATCH`, `E2BIG` for a full map among them, with the number written before.
-pub fn insert_entries<K: Pod, V: Pod>(
-    map: BorrowedFd<'_>,
+/// A hash map, for many entries in one call.
+pub struct Bulk {
+    map: MapData,
+    /// Bytes of a key and of a value, as the kernel says.
     sizes: (u32, u32),
-    entries: &[(K, V)],
-) -> Result<(), (usize, io::Error)> {
-    check_sizes::<K, V>(sizes).map_err(|error| (0, error))?;
-    let mut written = 0;
-    for part in entries.chunks(BATCH) {
-        let (keys, values): (Vec<K>, Vec<V>) = part.iter().copied().unzip();
-        let mut arguments = Batch {
-            keys: keys.as_ptr() as u64,
-            values: values.as_ptr() as u64,
-            count: part.len() as u32,
-            map_fd: map.as_raw_fd() as u32,
-            ..Batch::default()
-        };
-        batch(BPF_MAP_UPDATE_BATCH, &mut arguments)
-            .map_err(|error| (written + (arguments.count as usize).min(part.len()), error))?;
-        written += part.len();
-    }
-    Ok(())
 }
 
-/// The kernel reads and writes as many bytes as the map says, so a type of another size would be read beyond its end.
-fn check_sizes<K, V>((key, value): (u32, u32)) -> io::Result<()> {
-    if (key as usize, value as usize) == (size_of::<K>(), size_of::<V>()) {
-        return Ok(());
+impl Bulk {
+    /// Asks the kernel for the map's sizes.
+    pub fn new(map: MapData) -> Result<Bulk, MapError> {
+        let info = map.info()?;
+        Ok(Bulk { sizes: (info.key_size(), info.value_size()), map })
     }
-    Err(io::Error::new(io::ErrorKind::InvalidInput, "the map's keys and values are of another size"))
+
+    fn number(&self) -> u32 {
+        self.map.fd().as_fd().as_raw_fd() as u32
+    }
+
+    /// Every entry, in no order. An entry that changes meanwhile may be missing or appear twice.
+    ///
+    /// # Errors
+    /// Those of `BPF_MAP_LOOKUP_BATCH`; types of other sizes than the map's are refused.
+    pub fn entries<K: Pod, V: Pod>(&self) -> io::Result<Vec<(K, V)>> {
+        self.check_sizes::<K, V>()?;
+        let mut entries = Vec::new();
+        let mut room = BATCH;
+        // Where the walk stands; the kernel writes four bytes, or a key's worth for other kinds of map.
+        let (mut from, mut next) = ([0u8; 64], [0u8; 64]);
+        let mut first = true;
+        loop {
+            let mut keys: Vec<K> = Vec::with_capacity(room);
+            let mut values: Vec<V> = Vec::with_capacity(room);
+            let mut arguments = Batch {
+                in_batch: if first { 0 } else { from.as_ptr() as u64 },
+                out_batch: next.as_mut_ptr() as u64,
+                keys: keys.as_mut_ptr() as u64,
+                values: values.as_mut_ptr() as u64,
+                count: room as u32,
+                map_fd: self.number(),
+                ..Batch::default()
+            };
+            let outcome = batch(BPF_MAP_LOOKUP_BATCH, &mut arguments);
+            let last = match outcome {
+                Ok(()) => false,
+                Err(error) if error.raw_os_error() == Some(libc::ENOENT) => true,
+                // One bucket holds more entries than there was room for.
+                Err(error) if error.raw_os_error() == Some(libc::ENOSPC) && room < 1 << 24 => {
+                    room *= 4;
+                    continue;
+                }
+                Err(error) => return Err(error),
+            };
+            let count = (arguments.count as usize).min(room);
+            // SAFETY: the kernel has written `count` keys and values, at most the `room` there is, and any bytes are a value
+            // of a `Pod` type.
+            unsafe {
+                keys.set_len(count);
+                values.set_len(count);
+            }
+            entries.extend(keys.into_iter().zip(values));
+            if last {
+                return Ok(entries);
+            }
+            from = next;
+            first = false;
+        }
+    }
+
+    /// Inserts or replaces entries. Answers how many were written, those before the one that the kernel refused, and why it
+    /// did: an error of `BPF_MAP_UPDATE_BATCH`, `E2BIG` for a full map among them. Types of other sizes than the map's are
+    /// refused.
+    pub fn insert<K: Pod, V: Pod>(&self, entries: &[(K, V)]) -> (usize, Option<io::Error>) {
+        if let Err(error) = self.check_sizes::<K, V>() {
+            return (0, Some(error));
+        }
+        let mut written = 0;
+        for part in entries.chunks(BATCH) {
+            let (keys, values): (Vec<K>, Vec<V>) = part.iter().copied().unzip();
+            let mut arguments = Batch {
+                keys: keys.as_ptr() as u64,
+                values: values.as_ptr() as u64,
+                count: part.len() as u32,
+                map_fd: self.number(),
+                ..Batch::default()
+            };
+            let outcome = batch(BPF_MAP_UPDATE_BATCH, &mut arguments);
+            if let Err(error) = outcome {
+                return (written + (arguments.count as usize).min(part.len()), Some(error));
+            }
+            written += part.len();
+        }
+        (written, None)
+    }
+
+    /// The kernel reads and writes as many bytes as the map says, so a type of another size would be read beyond its end.
+    fn check_sizes<K, V>(&self) -> io::Result<()> {
+        let (key, value) = self.sizes;
+        if (key as usize, value as usize) == (size_of::<K>(), size_of::<V>()) {
+            return Ok(());
+        }
+        Err(io::Error::new(io::ErrorKind::InvalidInput, "the map's keys and values are of another size"))
+    }
 }
 
 /// Registers a descriptor with the runtime.
-pub fn watch<T: std::os::fd::AsRawFd>(inner: T) -> io::Result<AsyncFd<T>> {
-    // SAFETY: the descriptor is owned by `inner`, which the returned value keeps and gives out only by reference, so it
+pub fn watch<T: AsRawFd + AsFd>(inner: T) -> io::Result<AsyncFd<T>> {
+    // SAFETY: the descriptor is owned or borrowed by `inner`, which the returned value keeps and gives out only by reference, so it
     // stays open and the same for as long as it is registered.
     unsafe { AsyncFd::register(inner) }.map_err(io::Error::from)
 }

@@ -5,9 +5,7 @@
 //! first: the page is complete before the kernel is told of it, and only then the sparse entries go.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap as StdHashMap};
-use std::io;
 use std::net::Ipv4Addr;
-use std::os::fd::AsFd as _;
 use std::sync::atomic::Ordering;
 
 use anyhow::{Context as _, Result, bail};
@@ -18,7 +16,7 @@ use nat_common::pairs::{self, PAGE, Page};
 
 use super::page_slots::PageSlots;
 use super::pins::Pins;
-use super::sys::{self, Words};
+use super::sys::{self, Bulk, Words};
 
 /// Addresses of one /24 that are worth a page.
 pub const CROWD: usize = 32;
@@ -109,27 +107,6 @@ pub struct Table<K> {
     bulk: (Bulk, Bulk),
 }
 
-/// A hash map as the batch calls take it.
-struct Bulk {
-    map: MapData,
-    sizes: (u32, u32),
-}
-
-impl Bulk {
-    fn open(pins: &Pins, name: &str) -> Result<Bulk> {
-        let (map, info) = pins.raw(name)?;
-        Ok(Bulk { map, sizes: (info.key_size(), info.value_size()) })
-    }
-
-    /// Answers how many entries were written, and why not the others.
-    fn insert<K: Pod, V: Pod>(&self, entries: &[(K, V)]) -> (usize, Option<io::Error>) {
-        match sys::insert_entries(self.map.fd().as_fd(), self.sizes, entries) {
-            Ok(()) => (entries.len(), None),
-            Err((written, error)) => (written, Some(error)),
-        }
-    }
-}
-
 impl<K: Key> Table<K> {
     /// Opens the pinned maps and learns what they hold. A page that nothing leads to, left by a writer that was killed,
     /// is cleared and free.
@@ -144,7 +121,7 @@ impl<K: Key> Table<K> {
             free: Vec::new(),
             retired: Vec::new(),
             length: 0,
-            bulk: (Bulk::open(pins, names.pages)?, Bulk::open(pins, names.sparse)?),
+            bulk: (pins.bulk(names.pages)?, pins.bulk(names.sparse)?),
             pages,
             sparse,
             cells,
@@ -516,8 +493,7 @@ pub fn find<K: Key>(pins: &Pins, names: Names, key: K) -> Result<u64> {
 }
 
 fn dump<K: Pod, V: Pod>(pins: &Pins, name: &str) -> Result<Vec<(K, V)>> {
-    let (map, info) = pins.raw(name)?;
-    sys::hash_entries(map.fd().as_fd(), (info.key_size(), info.value_size())).with_context(|| format!("reading {name}"))
+    pins.bulk(name)?.entries().with_context(|| format!("reading {name}"))
 }
 
 fn last<K: Key>(network: K) -> [u8; 4] {
@@ -528,5 +504,5 @@ fn last<K: Key>(network: K) -> [u8; 4] {
 fn is_full(error: &aya::maps::MapError) -> bool {
     matches!(error, aya::maps::MapError::SyscallError(call)
         if call.io_error.raw_os_error() == Some(nix::errno::Errno::E2BIG as i32)
-            || call.io_error.kind() == io::ErrorKind::OutOfMemory)
+            || call.io_error.kind() == std::io::ErrorKind::OutOfMemory)
 }

@@ -248,6 +248,13 @@ impl KernelTables {
         Ok(handover_mac)
     }
 
+    /// Says whether frames of several buffers may be redirected to every link.
+    pub fn set_redirects_multi_buffer(&mut self, may: bool) -> Result<()> {
+        let before = self.settings.get(&0, 0).context("reading SETTINGS")?;
+        let settings = Settings { redirects_multi_buffer: u32::from(may), ..before };
+        if settings == before { Ok(()) } else { self.settings.set(0, settings, 0).context("writing SETTINGS") }
+    }
+
     /// Writes what differs. New knowledge of where addresses belong comes before links that use it.
     pub fn write(&mut self, tables: &Tables) -> Result<()> {
         sync_trie(

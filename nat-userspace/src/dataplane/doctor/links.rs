@@ -65,6 +65,16 @@ fn attachment(wanted: Mode, interface: &Interface, attached: bool) -> Finding {
     }
 }
 
+/// The longest IP packet that fits into one buffer, in bytes: a page less headroom, headers and the kernel's own.
+const ONE_BUFFER: u32 = 3498;
+
+/// What becomes of large frames, and why.
+fn large_frames(why: &str, mtu: u32) -> String {
+    format!(
+        "{why}, and the MTU is {mtu}: packets beyond {ONE_BUFFER} bytes go through the kernel (handed-multi-buffer)"
+    )
+}
+
 /// What the driver says it can do. Redirected frames that the way out does not take are lost behind the verdict.
 fn features(mode: Mode, interface: &Interface, attached: bool) -> Finding {
     const CHECK: &str = "driver";
@@ -72,8 +82,12 @@ fn features(mode: Mode, interface: &Interface, attached: bool) -> Finding {
     if mode == Mode::Generic {
         return Finding::ok(CHECK, "generic mode asks nothing of it");
     }
-    let XdpFeatures { basic, redirect, transmit, segments } = match xdp_features(interface.index) {
+    let XdpFeatures { basic, redirect, transmit, segments, transmit_segments } = match xdp_features(interface.index) {
         Ok(features) => features,
+        Err(_) if interface.mtu > ONE_BUFFER => {
+            let told = "the kernel, older than 6.3, redirects no frames of several buffers";
+            return Finding::warning(CHECK, large_frames(told, interface.mtu));
+        }
         Err(error) => {
             return Finding::unknown(
                 CHECK,
@@ -96,9 +110,15 @@ fn features(mode: Mode, interface: &Interface, attached: bool) -> Finding {
             "ethtool -K PEER gro on    # PEER is the other end of the veth; elsewhere eipgate run --xdp-mode generic";
         return if attached { Finding::failure(CHECK, told) } else { Finding::warning(CHECK, told) }.mend(mend);
     }
-    if !segments && interface.mtu > 3498 {
+    if !segments && interface.mtu > ONE_BUFFER {
         let told = format!("it takes no frames of several buffers, and the MTU is {}", interface.mtu);
         return Finding::failure(CHECK, told).mend(format!("ip link set dev {name} mtu 1500"));
+    }
+    if !transmit_segments && attached && interface.mtu > ONE_BUFFER {
+        return Finding::warning(
+            CHECK,
+            large_frames("it sends no redirected frames of several buffers", interface.mtu),
+        );
     }
     Finding::ok(CHECK, "native XDP, redirect and transmission")
 }

@@ -13,6 +13,7 @@ pub fn remedy(verdict: Verdict) -> Option<&'static str> {
         }
         HandedNeighbour => "the kernel resolves the next hop; `ip neigh` shows whether it answers",
         HandedFragmentation => "nothing, or a larger MTU on the way out",
+        HandedMultiBuffer => "nothing, it is only slower; Linux 6.3 and drivers that send such frames spare the detour",
         TtlExceededReply | TtlExceededSilent => {
             "nothing for traceroute; otherwise look for a routing loop in front of the gateway"
         }
@@ -73,6 +74,7 @@ pub fn chose_a_way(verdict: Verdict) -> bool {
             | IcmpRateLimited
             | HandedNeighbour
             | HandedFragmentation
+            | HandedMultiBuffer
             | RouteBlackhole
             | RouteProhibit
             | ForwardingDisabled

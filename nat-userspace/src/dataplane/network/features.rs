@@ -15,8 +15,10 @@ pub struct XdpFeatures {
     pub redirect: bool,
     /// The device sends frames that are redirected to it, as it is at present.
     pub transmit: bool,
-    /// Frames of several buffers are received.
+    /// Frames of several buffers are received ...
     pub segments: bool,
+    /// ... and sent where they are redirected to it, as it is at present.
+    pub transmit_segments: bool,
 }
 
 const ERROR: u16 = 2;
@@ -46,7 +48,7 @@ pub fn xdp_features(ifindex: u32) -> Result<XdpFeatures> {
     let flags = attribute(&device, FEATURES).and_then(|flags| flags.try_into().ok()).map(u64::from_ne_bytes);
     let flags = flags.context("the kernel's answer has no features")?;
     let has = |bit: u32| flags & (1 << bit) != 0;
-    Ok(XdpFeatures { basic: has(0), redirect: has(1), transmit: has(2), segments: has(5) })
+    Ok(XdpFeatures { basic: has(0), redirect: has(1), transmit: has(2), segments: has(5), transmit_segments: has(6) })
 }
 
 fn message(kind: u16, command: u8, attribute: u16, value: &[u8]) -> Vec<u8> {

@@ -2,7 +2,7 @@
 
 use lab::frames::{MORE_FRAGMENTS, word};
 use lab::program::LINEAR;
-use nat_common::abi::AddressCounters;
+use nat_common::abi::{AddressCounters, Settings};
 use nat_common::verdict::Verdict;
 
 use super::*;
@@ -26,6 +26,27 @@ fn t57_frames_larger_than_a_page_are_translated() {
             gateway.carries(&path, |packet| packet.options(&[1; 40]).tcp(1, 2, &vec![7; length]));
             gateway.carries(&path, |packet| packet.dont_fragment().echo(1, 2, &vec![7; length]));
         }
+    }
+}
+
+/// Linux before 6.3 and some drivers lose such frames behind the verdict.
+#[test]
+fn t57_a_large_frame_goes_by_the_kernel_where_it_cannot_be_redirected() {
+    let mut gateway = jumbo();
+    gateway.program.set(Settings { icmp_errors_per_second: 1000, icmp_error_burst: 1000, ..Settings::default() });
+    for path in [gateway.way_in(), gateway.way_out()] {
+        let build = |packet: Packet, length| packet.ttl(9).udp(1, 2, &vec![7; length]);
+        for length in [LINEAR - 14 - 27, 8900] {
+            let frame = path.arrives(&build(path.arriving(), length));
+            let handed = path.arrives(&build(path.leaving(), length));
+            // The reference knows of no such kernels.
+            let outcome = gateway.program.run(path.ingress.ifindex, &frame);
+            assert_eq!((outcome.verdict, outcome.action), (Verdict::HandedMultiBuffer, XDP_PASS));
+            assert!(outcome.frame == handed, "{}", diff(&handed, &outcome.frame));
+        }
+        gateway.carries(&path, |packet| packet.udp(1, 2, &[7; LINEAR - 14 - 28]));
+        let too_big = path.arrives(&path.arriving().dont_fragment().udp(1, 2, &[7; 9000]));
+        assert_eq!(gateway.run(path.ingress.ifindex, &too_big).verdict, Verdict::TooBigReply);
     }
 }
 
