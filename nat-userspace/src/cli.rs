@@ -59,7 +59,7 @@ Examples:
   eipgate status
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 3 not found, 4 conflict with the present state, 5 daemon not reachable,
-6 degraded (of `status`)."
+6 degraded (of `status`, and of `check` where the next start mends it)."
 )]
 pub struct Cli {
     /// The account to act for.

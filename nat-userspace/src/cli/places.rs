@@ -23,23 +23,25 @@ impl Places {
         match &self.configured {
             // Whoever may use the socket need not be one who may read the configuration.
             Err(_) if !self.named => Ok(given.unwrap_or_else(|| DEFAULT_SOCKET.into())),
-            _ => self.place(given.as_deref(), "--socket", |places| &places.socket),
+            _ => self.place(given.as_deref(), |places| &places.socket),
         }
     }
 
     pub(super) fn bpf_dir(&self, given: Option<&Path>) -> Result<PathBuf> {
-        self.place(given, "--bpf-dir", |places| &places.bpf_dir)
+        self.place(given, |places| &places.bpf_dir)
     }
 
     pub(super) fn state_dir(&self, given: Option<&Path>) -> Result<PathBuf> {
-        self.place(given, "--state-dir", |places| &places.state_dir)
+        self.place(given, |places| &places.state_dir)
     }
 
-    fn place(&self, given: Option<&Path>, option: &str, of: fn(&config::Places) -> &PathBuf) -> Result<PathBuf> {
+    fn place(&self, given: Option<&Path>, of: fn(&config::Places) -> &PathBuf) -> Result<PathBuf> {
         match (given, &self.configured) {
             (Some(given), _) => Ok(given.to_owned()),
             (None, Ok(places)) => Ok(of(places).clone()),
-            (None, Err(error)) => Err(anyhow!("{error:#}; mend it, or say the place with {option}")),
+            (None, Err(error)) => {
+                Err(anyhow!("{error:#}; mend it, or say where things are with --socket, --bpf-dir and --state-dir"))
+            }
         }
     }
 }

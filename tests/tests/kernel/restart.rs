@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use lab::lab::daemon::Settings;
 use lab::lab::server::{Server, udp_exchange};
-use lab::lab::{A, B, Lab, SOON, at};
+use lab::lab::{A, B, INTERNET, Lab, SOON, at};
 use nat_common::abi::ABI_VERSION;
 
 use crate::pingpong::PingPong;
@@ -114,6 +114,38 @@ fn detach_removes_everything_and_says_what() {
     assert_eq!(lab.gateway.tell(&["nft", "list", "ruleset"]).unwrap().trim(), "");
     assert_eq!(settings(&lab), before);
     assert_eq!(lab.daemon.detach().unwrap().trim(), "there was nothing to remove");
+    lab.finish().unwrap();
+}
+
+/// Whoever takes the gateway off need not remember where it was told to keep its things.
+#[test]
+fn commands_look_where_the_configuration_says() {
+    let lab = Lab::serving().unwrap();
+    let web = lab.instance("web", A).unwrap().to_string();
+    let places = [("state_dir", lab.daemon.state()), ("bpf_dir", lab.daemon.maps()), ("socket", lab.daemon.socket())];
+    let mut text: String = places.iter().map(|(key, path)| format!("{key} = {path:?}\n")).collect();
+    // Nor is a mistake elsewhere in the way.
+    text += "no_such_setting = true\n";
+    let (file, copy) = (lab.directory.join("eipgate.toml"), lab.directory.join("copy.db"));
+    std::fs::write(&file, text).unwrap();
+    let (binary, file, copy) = (lab::lab::daemon::binary(), file.display().to_string(), copy.display().to_string());
+    let eipgate =
+        |words: &[&str]| lab.gateway.output(&[&[binary.as_str(), "--config", &file], words].concat(), SOON).unwrap();
+    let remote = INTERNET.to_string();
+    for words in [&["status"][..], &["map", "get", &web], &["check"], &["backup", &copy], &["explain", &remote, &web]] {
+        let told = eipgate(words);
+        assert!(told.success(), "{words:?}: {told}");
+    }
+    let early = eipgate(&["detach"]);
+    assert!(early.code() == 4 && early.stderr.contains("stop it first"), "{early}");
+    lab.daemon.terminate().unwrap();
+    let said = eipgate(&["detach"]);
+    assert!(said.success() && said.stdout.contains("XDP program"), "{said}");
+    assert!(!lab.gateway.tell(&["ip", "link", "show", "up0"]).unwrap().contains("xdp"));
+    // Where the places are not to be known, nothing is guessed.
+    std::fs::write(&file, "bpf_dir = 7\n").unwrap();
+    let refused = eipgate(&["map", "show"]);
+    assert!(refused.code() == 1 && refused.stderr.contains("eipgate.toml:1: ") && refused.stderr.contains("--bpf-dir"));
     lab.finish().unwrap();
 }
 
