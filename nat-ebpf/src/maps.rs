@@ -12,8 +12,8 @@ use aya_ebpf::maps::lpm_trie::{Key, LpmTrie};
 use aya_ebpf::maps::{Array, HashMap, LruHashMap, PerCpuArray, RingBuf};
 use nat_common::abi::{
     self, AddressCounters, Bucket, ConnectedKey, Egress, EgressKey, Event, Hop, ICMP_BUCKETS,
-    LINK_SLOTS as LINK_SLOT_COUNT, Link, LinkKey, LinkSlot, MARK_WORDS, MARKS_OF_PREFIXES, MARKS_OF_ROUTES,
-    MONITOR_BUCKETS, NO_SLOT, NextHopKey, PageSlot, PrivateAddr, PrivateKey, Settings, Sparse, VerdictCounter, Vpc,
+    LINK_SLOTS as LINK_SLOT_COUNT, Link, LinkKey, LinkSlot, MARK_WORDS, MONITOR_BUCKETS, NO_SLOT, NextHopKey, PageSlot,
+    PrivateAddr, PrivateKey, Settings, Sparse, VerdictCounter, Vpc,
 };
 use nat_common::pairs::{self, ASK_HASH, Inbound, Outbound, PAGE, Page};
 use nat_common::verdict::Verdict;
@@ -100,8 +100,8 @@ macro_rules! copied {
 
 /// One 64-bit word of a map, read once and whole.
 macro_rules! word {
-    // SAFETY: the reference is to eight aligned bytes of a live map entry; the daemon writes such words whole.
     ($word:expr) => {
+        // SAFETY: the reference is to eight aligned bytes of a live map entry; the daemon writes such words whole.
         unsafe { ptr::read_volatile(ptr::from_ref($word)) }
     };
 }
@@ -257,7 +257,7 @@ pub fn egress(fib_ifindex: u32, vpc: u32) -> Option<Egress> {
 #[inline(always)]
 pub fn vpc_ifindex(vpc: u32) -> Option<u32> {
     // SAFETY: as in `copied!`; only one field is read.
-    unsafe { VPCS.get(&vpc) }.map(|vpc| vpc.fib_ifindex)
+    unsafe { VPCS.get(vpc) }.map(|vpc| vpc.fib_ifindex)
 }
 
 /// What is known about the range an address lies in: `PREFIX_*` flags, 0 for nothing.
@@ -271,7 +271,7 @@ pub fn prefix_flags(address: [u8; 4]) -> u32 {
 pub fn is_own(vpc: u32, address: [u8; 4]) -> bool {
     let key = PrivateKey { vpc, address: PrivateAddr(address) };
     // SAFETY: as in `copied!`; only the presence of the entry counts.
-    unsafe { OWN.get(&key) }.is_some()
+    unsafe { OWN.get(key) }.is_some()
 }
 
 /// Whether an address lies in a prefix connected to the VPC's downlinks.
@@ -284,7 +284,7 @@ pub fn is_connected(vpc: u32, address: [u8; 4]) -> bool {
 #[inline(always)]
 pub fn is_unreachable(fib_ifindex: u32, address: [u8; 4]) -> bool {
     // SAFETY: as in `copied!`; only the presence of the entry counts.
-    unsafe { UNREACHABLE.get(&NextHopKey { fib_ifindex, address }) }.is_some()
+    unsafe { UNREACHABLE.get(NextHopKey { fib_ifindex, address }) }.is_some()
 }
 
 /// The settings, where the daemon has written them.

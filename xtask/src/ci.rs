@@ -33,7 +33,8 @@ fn parts(tools: &Tools, summary: &mut Summary) -> Result<()> {
         && summary.part("lints", || {
             // The feature brings in the tests that only a virtual machine runs.
             let whole = ["clippy", "--workspace", "--exclude", "nat-ebpf", "--all-targets", "--features", "tests/vm"];
-            tools.cargo(whole.into_iter().chain(["--", "-D", "warnings"]))?.run()
+            tools.cargo(whole.into_iter().chain(["--", "-D", "warnings"]))?.run()?;
+            tools.clippy_of_programs().run()
         })
         && summary.part("tidy", tidy::check)
         && summary.part("documentation", || {

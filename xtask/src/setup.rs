@@ -35,7 +35,8 @@ const RUSTUP_LIMIT: Duration = Duration::from_secs(60);
 #[command(after_help = "\
 What it brings:
   eBPF compiler   Rust 1.96.0 with rust-src: from rustup, or on Debian 12 from the packages
-                  rustc-web cargo-web rust-web-src (nothing of your rustup changes)
+                  rustc-web cargo-web rust-web-src rust-web-clippy
+                  (nothing of your rustup changes)
   bpf-linker      0.13.0 for LLVM 22, compiled into target/tools (a few minutes, once)
   promtool        from Debian's package of Prometheus, unpacked into target/tools and not installed
   clients         the cloud's own Python SDK, tccli and Node SDK, by pip and npm into target/tools:
@@ -72,6 +73,16 @@ impl Tools {
         let bin = self.linker.path.parent().context("bpf-linker stands in no directory")?;
         let path = shell::path_with(bin)?;
         Ok(shell::cargo(args).env("EIPGATE_EBPF_TOOLCHAIN", &self.compiler.toolchain).env("PATH", path))
+    }
+
+    /// Lints of the programs themselves, which only their own compiler can read.
+    pub(crate) fn clippy_of_programs(&self) -> Run {
+        let words = ["run", &self.compiler.toolchain, "cargo", "clippy", "--package", "nat-ebpf", "--release"];
+        let target = ["--target", "bpfel-unknown-none", "-Z", "build-std=core", "--target-dir", "target/ebpf-lints"];
+        let run = Run::new("rustup").args(words).args(target).args(["--", "-D", "warnings"]);
+        // The bootstrap switch lets the stable compiler read `core` for the BPF target.
+        let architecture = format!("--cfg=bpf_target_arch=\"{}\"", std::env::consts::ARCH);
+        run.env("RUSTC_BOOTSTRAP", "1").env("CARGO_ENCODED_RUSTFLAGS", architecture)
     }
 }
 
@@ -242,7 +253,7 @@ fn bring_compiler(step: &mut Step) -> Result<Compiler> {
     }
     if let Some(chosen) = compiler::chosen() {
         bail!(
-            "EIPGATE_EBPF_TOOLCHAIN={chosen} is no Rust {} or later with rust-src: correct it, or unset it and let setup choose",
+            "EIPGATE_EBPF_TOOLCHAIN={chosen} is no Rust {} or later with rust-src and clippy: correct it, or unset it and let setup choose",
             compiler::RELEASE
         );
     }
@@ -256,7 +267,8 @@ fn bring_compiler(step: &mut Step) -> Result<Compiler> {
     }
     step.note(format_args!("{} (at most {} s)", install.shown(), RUSTUP_LIMIT.as_secs()));
     install.run_logged(step, &workspace::log_file("setup-rustup.log"), Some(RUSTUP_LIMIT)).context(by_hand)?;
-    compiler::find().with_context(|| format!("rustup installed Rust {}, but it has no rust-src", compiler::RELEASE))
+    compiler::find()
+        .with_context(|| format!("rustup installed Rust {}, but it has no rust-src or no clippy", compiler::RELEASE))
 }
 
 fn bring_linker(llvm: u32, step: &mut Step) -> Result<Linker> {

@@ -45,7 +45,7 @@ pub fn call(mut ctx: XdpContext) -> u32 {
         return XDP_ABORTED;
     }
     // SAFETY: the context is the one this program was called with; the call does not come back.
-    let _ = unsafe { GATEWAY.tail_call(&ctx, 0) };
+    unsafe { GATEWAY.tail_call(&ctx, 0) };
     XDP_ABORTED
 }
 

@@ -22,7 +22,7 @@ pub fn hashed(mut ctx: XdpContext) -> u32 {
     let old = [words[frame::DESTINATION], words[frame::DESTINATION + 1]];
     let public = old[0] as u32 | (old[1] as u32) << 16;
     // SAFETY: values are integers; one that changes while it is read is the old or the new.
-    let Some(private) = (unsafe { PAIRS.get(&public) }) else { return XDP_DROP };
+    let Some(private) = (unsafe { PAIRS.get(public) }) else { return XDP_DROP };
     let new = [*private as u16, (*private >> 16) as u16];
     words[frame::DESTINATION] = new[0];
     words[frame::DESTINATION + 1] = new[1];

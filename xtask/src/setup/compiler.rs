@@ -1,4 +1,5 @@
-//! The compiler of the eBPF side: Rust 1.96.0 with the source of its library, which is compiled for the BPF target.
+//! The compiler of the eBPF side: Rust 1.96.0 with its lints and the source of its library, which is compiled for the BPF
+//! target.
 
 use std::env;
 use std::fmt;
@@ -11,7 +12,7 @@ pub(super) const RELEASE: &str = "1.96.0";
 const OLDEST: (u32, u32, u32) = (1, 96, 0);
 
 /// Debian 12's own, installed below `/usr`; `rustup run /usr cargo` uses it there without knowing it.
-pub(super) const PACKAGES: [&str; 3] = ["rustc-web", "cargo-web", "rust-web-src"];
+pub(super) const PACKAGES: [&str; 4] = ["rustc-web", "cargo-web", "rust-web-src", "rust-web-clippy"];
 const DEBIAN_PREFIX: &str = "/usr";
 
 /// Names the toolchain, here and to nat-userspace's build script.
@@ -49,14 +50,16 @@ pub(super) fn find() -> Option<Compiler> {
 }
 
 pub(super) fn rustup_install() -> Run {
-    let args = ["toolchain", "install", RELEASE, "--component", "rust-src", "--profile", "minimal", "--no-self-update"];
+    let args =
+        ["toolchain", "install", RELEASE, "--component", "rust-src,clippy", "--profile", "minimal", "--no-self-update"];
     Run::new("rustup").args(args)
 }
 
 fn inspect(toolchain: String, prefix: &Path) -> Option<Compiler> {
     let rustc = prefix.join("bin/rustc");
     let library = prefix.join("lib/rustlib/src/rust/library/core/src/lib.rs");
-    if !shell::is_executable(&rustc) || !library.exists() {
+    let clippy = prefix.join("bin/cargo-clippy");
+    if !shell::is_executable(&rustc) || !shell::is_executable(&clippy) || !library.exists() {
         return None;
     }
     let said = Run::new(&rustc).args(["--version", "--verbose"]).output().ok()?;
