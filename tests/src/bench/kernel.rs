@@ -72,14 +72,16 @@ pub fn netmap(site: &Site) -> Result<Loading> {
     let all = Pairs::clustered(1 << 20);
     let (public, private) = (format!("{}/12", all.base()), format!("{}/12", all.private(0)));
     forward(site)?;
+    let before = loading::kernel_memory()?;
     let began = Instant::now();
     let iptables = ["iptables-legacy", "-t", "nat", "-A"];
     site.gateway().tell(&[&iptables[..], &["PREROUTING", "-d", &public, "-j", "NETMAP", "--to", &private]].concat())?;
     site.gateway()
         .tell(&[&iptables[..], &["POSTROUTING", "-s", &private, "-j", "NETMAP", "--to", &public]].concat())?;
     let seconds = began.elapsed().as_secs_f64();
+    let kernel_bytes = loading::kernel_memory()?.saturating_sub(before);
     keep_flows(site)?;
-    Ok(Loading { seconds, ..Loading::default() })
+    Ok(Loading { seconds, kernel_bytes, ..Loading::default() })
 }
 
 fn write_rules(path: &std::path::Path, pairs: Pairs, tracking: Tracking) -> Result<()> {

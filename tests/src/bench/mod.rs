@@ -29,7 +29,7 @@ pub mod two_cores;
 pub mod verify;
 pub mod wires;
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use nix::unistd::Pid;
@@ -42,6 +42,11 @@ use progress::Progress;
 use report::Report;
 use rounds::{Effort, Outcome, Sites};
 use rows::short;
+
+/// A run begins nothing new after so long; the last part may take a minute more.
+const BUDGET: Duration = Duration::from_secs(15 * 60);
+/// And a first look.
+const QUICK_BUDGET: Duration = Duration::from_secs(3 * 60);
 
 /// What is to be measured.
 #[derive(Clone, Debug, Default)]
@@ -66,6 +71,7 @@ pub fn run(options: &Options, undo: &Undo) -> Result<Report> {
         kit: Kit::load()?,
         sites: Sites::new(),
         outcome: Outcome::default(),
+        began: Instant::now(),
         report: Report { machine, quick: options.quick, ..Report::default() },
     };
     bench.packets()?;
@@ -75,7 +81,8 @@ pub fn run(options: &Options, undo: &Undo) -> Result<Report> {
     bench.beside("two-core", Bench::two_cores);
     bench.beside("tcp", Bench::tcp);
     bench.beside("api", Bench::api);
-    let Bench { outcome, mut report, .. } = bench;
+    let Bench { outcome, mut report, began, .. } = bench;
+    report.seconds = began.elapsed().as_secs();
     report.rows = outcome.measured;
     report.loading = outcome.loadings;
     report.goals = goals::judge(&report);
@@ -89,6 +96,7 @@ struct Bench<'a> {
     kit: Kit,
     sites: Sites,
     outcome: Outcome,
+    began: Instant,
     report: Report,
 }
 
@@ -113,6 +121,14 @@ impl Bench<'_> {
     fn beside(&mut self, name: &str, measure: impl FnOnce(&mut Self) -> Result<()>) {
         let only = &self.options.only;
         if !only.is_empty() && !only.iter().any(|words| words.starts_with(name)) {
+            return;
+        }
+        let budget = if self.options.quick { QUICK_BUDGET } else { BUDGET };
+        if self.began.elapsed() > budget {
+            let minutes = budget.as_secs() / 60;
+            let broken =
+                format!("{name}: not begun, for the {minutes} minutes of a run are over; --only {name} measures it");
+            self.report.broken.push(broken);
             return;
         }
         let mut progress = Progress::new(name.to_owned(), 1);

@@ -22,6 +22,8 @@ pub struct Report {
     pub machine: Machine,
     /// Whether it was only a first look.
     pub quick: bool,
+    /// How long it took.
+    pub seconds: u64,
     /// What a packet costs.
     pub rows: Vec<Measured>,
     /// What putting gateways up takes, by gateway and pairs.

@@ -159,6 +159,11 @@ pub fn all(quick: bool) -> Vec<Row> {
     for direction in [INBOUND, OUTBOUND, HAIRPIN] {
         rows.push(Row::new(Eipgate, long(direction), &[Part::Small]));
     }
+    if !quick {
+        for kind in [Forward, NftStateful, NftStateless, Netmap] {
+            rows.push(Row::new(kind, long(INBOUND), &[Part::Small]));
+        }
+    }
     let scattered: &[u32] = if quick { &[100_000] } else { &[100_000, 1_000_000] };
     for count in scattered {
         let pairs = Pairs { count: *count, spread: Spread::Scattered };

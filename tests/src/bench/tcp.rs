@@ -12,6 +12,7 @@ use super::addresses::{Pairs, REMOTE};
 use super::gateway::{self, Ends, Kind, Standing};
 use super::kit::{Kit, cpus};
 use super::stats::Summary;
+use super::verify::Work;
 use crate::lab::Process;
 use crate::lab::remains::Undo;
 
@@ -63,11 +64,22 @@ pub fn measure(undo: &Undo, kit: &mut Kit, kinds: &[Kind], rounds: usize, turn: 
 fn stream(standing: &Standing, sender: Ipv4Addr, turn: Duration) -> Result<f64> {
     let (cpu, remote, sender) = ((cpus() - 1).to_string(), REMOTE.to_string(), sender.to_string());
     let (port, seconds) = (PORT.to_string(), turn.as_secs().max(1).to_string());
-    let iperf = ["iperf3", "-c", &remote, "-B", &sender, "-p", &port, "-t", &seconds, "-J"];
+    let iperf = ["iperf3", "-c", &remote, "-B", &sender, "-p", &port, "-t", &seconds, "-J", "--get-server-output"];
     let words = [&["taskset", "-c", &cpu], &iperf[..]].concat();
     let finished = standing.site.snk0.namespace.output(&words, turn + Duration::from_secs(10))?;
     ensure!(finished.success(), "{finished}");
     let told: Value = serde_json::from_str(&finished.stdout).context("iperf3 told no JSON")?;
+    let seen = if standing.kind.work() == Work::Translate {
+        standing.pairs.public(SENDER).to_string()
+    } else {
+        sender.clone()
+    };
+    let server = told["server_output_text"].as_str().context("iperf3 told nothing of its server")?;
+    ensure!(
+        server.contains(&format!("Accepted connection from {seen}"))
+            || server.contains(&format!("connected to {seen} ")),
+        "the server saw somebody else than {seen}:\n{server}"
+    );
     let rate = told["end"]["sum_received"]["bits_per_second"].as_f64().context("iperf3 told no rate")?;
     Ok(rate / 1e9)
 }

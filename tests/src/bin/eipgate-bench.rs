@@ -48,7 +48,7 @@ fn measure(arguments: Arguments) -> Result<bool> {
     // Whatever is still there, the directory for one, goes now.
     let removed = undo.take().map_or(Ok(()), |remains| remains.remove());
     let report = report?;
-    println!("{}", table::show(&report));
+    println!("{}\nMeasured in {} s.", table::show(&report), report.seconds);
     let write = |path: PathBuf, text: String| {
         fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
     };
