@@ -191,6 +191,16 @@ async fn what_is_asked_wrongly_is_refused_by_its_code() {
         ("RunInstances", outside, "VpcAddrNotInSubNet"),
         ("RunInstances", vpc, "InvalidVpcId.NotFound"),
         ("RunInstances", package, "InvalidParameterValue.BandwidthPackageIdNotFound"),
+        (
+            "RunInstances",
+            json!({"ImageId": "i", "UserData": "#!/bin/sh"}),
+            "InvalidParameterValue.InvalidUserDataFormat",
+        ),
+        (
+            "ModifyInstancesAttribute",
+            json!({"InstanceIds": [i], "UserData": "AAAA".repeat(5462)}),
+            "InvalidParameterValue.LimitExceeded",
+        ),
         ("DescribeInstances", json!({"InstanceIds": ["i-1"]}), "InvalidInstanceId.Malformed"),
         ("DescribeInstances", json!({"Filters": [{"Name": "colour", "Values": ["red"]}]}), "InvalidFilter"),
         (

@@ -118,6 +118,7 @@ impl Estate {
             run(&field("InstanceChargeType", json!("SPOTPAID")), "UnsupportedOperation.InstanceChargeType"),
             run(&field("InstanceChargeType", json!("PREPAID")), "MissingParameter"),
             run(&field("UserData", json!("x".repeat(22_000))), "InvalidParameterValue.LimitExceeded"),
+            run(&field("UserData", json!("#!/bin/sh")), "InvalidParameterValue.InvalidUserDataFormat"),
             run(&internet("InternetMaxBandwidthOut", json!(101)), "InvalidParameterValue.Range"),
             run(&internet("InternetMaxBandwidthOut", json!(-1)), "InvalidParameterValue.Range"),
             run(&internet("InternetChargeType", json!("BY_MOONLIGHT")), "InvalidParameterValue"),
@@ -175,6 +176,16 @@ impl Estate {
                 "ResetInstancesInternetMaxBandwidth",
                 json!({ "InstanceIds": [plain], "InternetAccessible": { "InternetMaxBandwidthOut": 101 } }),
                 "InvalidParameterValue.BandwidthOutOfRange",
+            ),
+            cvm(
+                "ModifyInstancesAttribute",
+                json!({ "InstanceIds": [web], "UserData": "IyEvYmlu*" }),
+                "InvalidParameterValue.InvalidUserDataFormat",
+            ),
+            cvm(
+                "ModifyInstancesAttribute",
+                json!({ "InstanceIds": [web], "UserData": "x".repeat(22_000) }),
+                "InvalidParameterValue.LimitExceeded",
             ),
             (
                 ("vpc", "DeleteBandwidthPackage", json!({ "BandwidthPackageId": empty[1..] })),
