@@ -32,6 +32,15 @@ impl ChargeType {
     /// Of an EIP for which nothing else was agreed, as the cloud API has it.
     pub const OF_EIPS: ChargeType = ChargeType::TrafficPostpaidByHour;
 
+    /// The most bandwidth in Mbit/s that may be agreed on where it is charged so.
+    pub fn most_mbps(self) -> u32 {
+        match self {
+            ChargeType::BandwidthPackage => 2000,
+            ChargeType::BandwidthPrepaid => 200,
+            ChargeType::BandwidthPostpaidByHour | ChargeType::TrafficPostpaidByHour => 100,
+        }
+    }
+
     /// The cloud API's name where an EIP is charged.
     pub fn as_str_of_eip(self) -> &'static str {
         match self {

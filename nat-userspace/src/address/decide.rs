@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 
+use super::agreement::{Agreement, check_charge_change};
 use super::detail::remembered;
 use super::life::{check_period, moved, wrong_state};
 use super::reserved::unusable_as_private;
@@ -99,7 +100,8 @@ impl Ledger {
         if before.carries(&new.vpc, new.private) {
             return Err(Refusal::PrivateAddressTwice { private: new.private, vpc: new.vpc });
         }
-        self.check_package(&new.account, new.package.as_ref(), new.charge_type)?;
+        let (mbps, charge_type, package) = (new.bandwidth_mbps, new.charge_type, new.package.as_ref());
+        self.check_agreement(&new.account, Agreement { mbps, charge_type, package }, None)?;
         new.prepaid.map_or(Ok(()), check_period)?;
         check_growth(Limit::Instances, self.instances.len() + before.instances(), capacity.instances)?;
         let ordinary = if new.bandwidth_mbps > 0 {
@@ -141,18 +143,19 @@ impl Ledger {
         charge_type: Option<ChargeType>,
     ) -> Result<Vec<Fact>, Refusal> {
         let instance = self.owned_instance(account, id)?;
-        let present = (instance.bandwidth_mbps, instance.charge_type);
-        let wanted = (bandwidth_mbps.unwrap_or(present.0), charge_type.unwrap_or(present.1));
-        if let (0, Some(address)) = (wanted.0, instance.ordinary) {
+        let present = instance.agreement();
+        let mbps = bandwidth_mbps.unwrap_or(present.mbps);
+        let charge_type = charge_type.unwrap_or(present.charge_type);
+        if let (0, Some(address)) = (mbps, instance.ordinary) {
             return Err(Refusal::BandwidthCarriesAddress { instance: id.clone(), address });
         }
-        self.check_package(account, instance.package.as_ref(), wanted.1)?;
+        let wanted = Agreement { mbps, charge_type, ..present };
+        self.check_agreement(account, wanted, Some(present))?;
         if wanted == present {
             return Ok(vec![]);
         }
-        let (bandwidth_mbps, charge_type) = wanted;
         let package = instance.package.clone();
-        Ok(vec![Fact::InstanceTerms { instance: id.clone(), bandwidth_mbps, charge_type, package }])
+        Ok(vec![Fact::InstanceTerms { instance: id.clone(), bandwidth_mbps: mbps, charge_type, package }])
     }
 
     fn allocate_eip(&self, new: NewEip, now: Time, before: Before<'_>) -> Result<Vec<Fact>, Refusal> {
@@ -161,7 +164,8 @@ impl Ledger {
         if before.allocates(&id) {
             return Err(Refusal::EipExists { id });
         }
-        self.check_package(&account, package.as_ref(), charge_type)?;
+        let wanted = Agreement { mbps: bandwidth_mbps, charge_type, package: package.as_ref() };
+        self.check_agreement(&account, wanted, None)?;
         if bandwidth_mbps == 0 {
             return Err(Refusal::BandwidthNeeded);
         }
@@ -174,28 +178,31 @@ impl Ledger {
     }
 
     fn modify_eip(&self, account: &AccountId, id: &EipId, changes: EipChanges) -> Result<Vec<Fact>, Refusal> {
-        let present = &self.owned_eip(account, id)?.terms;
-        changes.name.as_deref().map_or(Ok(()), check_name)?;
-        let terms = EipTerms {
-            name: changes.name.or_else(|| present.name.clone()),
-            bandwidth_mbps: changes.bandwidth_mbps.unwrap_or(present.bandwidth_mbps),
-            charge_type: changes.charge_type.unwrap_or(present.charge_type),
-            package: present.package.clone(),
-            blocked: changes.blocked.unwrap_or(present.blocked),
-            arrears: changes.arrears.unwrap_or(present.arrears),
-            detail: present.detail.clone(),
-        };
-        let mut terms = terms;
-        if changes.tags.is_some() || terms.charge_type != present.charge_type {
-            let detail = terms.detail.get_or_insert_default();
-            detail.charge_changes += u32::from(terms.charge_type != present.charge_type);
-            detail.tags = changes.tags.unwrap_or(std::mem::take(&mut detail.tags));
+        let eip = self.owned_eip(account, id)?;
+        let present = &eip.terms;
+        let mut terms = present.clone();
+        if let Some(name) = changes.name {
+            name.as_deref().map_or(Ok(()), check_name)?;
+            terms.name = name;
+        }
+        terms.bandwidth_mbps = changes.bandwidth_mbps.unwrap_or(present.bandwidth_mbps);
+        terms.blocked = changes.blocked.unwrap_or(present.blocked);
+        terms.arrears = changes.arrears.unwrap_or(present.arrears);
+        if let Some(charge_type) = changes.charge_type.filter(|wanted| *wanted != present.charge_type) {
+            terms.charge(charge_type, changes.prepaid);
+            terms.detail.get_or_insert_default().charge_changes += 1;
+        }
+        if let Some(tags) = changes.tags {
+            terms.detail.get_or_insert_default().tags = tags;
             terms.detail = remembered(terms.detail);
         }
         if terms.bandwidth_mbps == 0 {
             return Err(Refusal::BandwidthNeeded);
         }
-        self.check_package(account, terms.package.as_ref(), terms.charge_type)?;
+        self.check_agreement(account, terms.agreement(), Some(present.agreement()))?;
+        if terms.charge_type != present.charge_type {
+            check_charge_change(eip)?;
+        }
         Ok(if terms == *present { vec![] } else { vec![Fact::EipChanged { eip: id.clone(), terms }] })
     }
 

@@ -6,6 +6,13 @@ use std::collections::BTreeMap;
 use super::decide::check_name;
 use super::{AccountId, Fact, Instance, InstanceId, Ledger, Package, PackageId, Refusal, Time};
 
+/// The image of an instance of which none was said.
+pub const DEFAULT_IMAGE: &str = "img-00000000";
+/// What kind an instance is of which nothing was said.
+const DEFAULT_INSTANCE_TYPE: &str = "S5.MEDIUM2";
+/// The subnet of an instance of which none was said.
+const DEFAULT_SUBNET: &str = "subnet-default";
+
 /// Labels, by key.
 pub type Tags = BTreeMap<String, String>;
 
@@ -47,8 +54,39 @@ pub struct EipDetail {
     pub provider: Option<String>,
     /// How often its charge type was changed.
     pub charge_changes: u32,
-    /// Paid in advance up to this time.
-    pub paid_until: Option<Time>,
+    /// How it is paid for in advance, where it is.
+    pub prepaid: Option<Prepaid>,
+}
+
+/// Bandwidth paid for in advance. Nothing is billed here: this is what was agreed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Prepaid {
+    /// Up to when.
+    pub until: Time,
+    /// What becomes of it then.
+    pub renewal: Renewal,
+}
+
+/// What becomes at its end of something paid for in advance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Renewal {
+    /// It is paid for once more.
+    Automatic,
+    /// Its owner is told, and may pay.
+    Manual,
+    /// It ends, and nobody is told.
+    Never,
+}
+
+impl Renewal {
+    /// The cloud API's name.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Renewal::Automatic => "NOTIFY_AND_AUTO_RENEW",
+            Renewal::Manual => "NOTIFY_AND_MANUAL_RENEW",
+            Renewal::Never => "DISABLE_NOTIFY_AND_MANUAL_RENEW",
+        }
+    }
 }
 
 /// What is remembered of a bandwidth package.
@@ -95,6 +133,45 @@ impl Instance {
     /// What is remembered of it; most is as if nothing were known where nothing was said.
     pub fn detail(&self) -> InstanceDetail {
         self.detail.as_deref().cloned().unwrap_or_default()
+    }
+
+    /// The zone that was said, if one was.
+    pub fn zone(&self) -> Option<&str> {
+        self.said(|detail| detail.zone.as_deref())
+    }
+
+    /// What it runs.
+    pub fn image(&self) -> &str {
+        self.said(|detail| detail.image.as_deref()).unwrap_or(DEFAULT_IMAGE)
+    }
+
+    /// What kind it is.
+    pub fn instance_type(&self) -> &str {
+        self.said(|detail| detail.instance_type.as_deref()).unwrap_or(DEFAULT_INSTANCE_TYPE)
+    }
+
+    /// The part of its VPC it is in.
+    pub fn subnet(&self) -> &str {
+        self.said(|detail| detail.subnet.as_deref()).unwrap_or(DEFAULT_SUBNET)
+    }
+
+    /// The security groups it is in; the gateway does nothing about them.
+    pub fn security_groups(&self) -> &[String] {
+        self.said(|detail| Some(detail.security_groups.as_slice())).unwrap_or_default()
+    }
+
+    /// Unique over all there is.
+    pub fn uuid(&self) -> Option<&str> {
+        self.said(|detail| detail.uuid.as_deref())
+    }
+
+    /// What it is to be told as it was given, in base64.
+    pub fn user_data(&self) -> Option<&str> {
+        self.said(|detail| detail.user_data.as_deref())
+    }
+
+    fn said<'a, T: ?Sized>(&'a self, what: impl FnOnce(&'a InstanceDetail) -> Option<&'a T>) -> Option<&'a T> {
+        self.detail.as_deref().and_then(what)
     }
 }
 

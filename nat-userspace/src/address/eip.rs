@@ -2,7 +2,8 @@
 
 use std::net::Ipv4Addr;
 
-use super::{AccountId, ChargeType, EipDetail, EipId, InstanceId, PackageId, Tags, Time};
+use super::detail::remembered;
+use super::{AccountId, ChargeType, EipDetail, EipId, InstanceId, PackageId, Prepaid, Tags, Time};
 
 /// An elastic IP: allocated to an account, it keeps its address until it is released.
 ///
@@ -57,13 +58,28 @@ impl Default for EipTerms {
     }
 }
 
+impl EipTerms {
+    /// Has it charged otherwise. What was paid in advance counts only where it still is.
+    pub(super) fn charge(&mut self, charge_type: ChargeType, prepaid: Option<Prepaid>) {
+        self.charge_type = charge_type;
+        let prepaid = prepaid.filter(|_| charge_type == ChargeType::BandwidthPrepaid);
+        if prepaid.is_some() || self.detail.is_some() {
+            self.detail.get_or_insert_default().prepaid = prepaid;
+            self.detail = remembered(self.detail.take());
+        }
+    }
+}
+
 /// What a [`Command::ModifyEip`](super::Command::ModifyEip) asks to be different; what it does not name stays.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 #[expect(missing_docs, reason = "named like the terms they change")]
 pub struct EipChanges {
-    pub name: Option<String>,
+    /// None inside is no name.
+    pub name: Option<Option<String>>,
     pub bandwidth_mbps: Option<u32>,
     pub charge_type: Option<ChargeType>,
+    /// Only where the charge type changes to one that is paid in advance.
+    pub prepaid: Option<Prepaid>,
     pub blocked: Option<bool>,
     pub arrears: Option<bool>,
     pub tags: Option<Tags>,

@@ -6,6 +6,7 @@
 //! A [`Command`] goes to [`Ledger::decide`], which answers with a [`Change`] or a [`Refusal`] and alters nothing. The
 //! caller stores the change and then gives it to [`Ledger::apply`], which cannot refuse.
 
+mod agreement;
 mod change;
 mod charge;
 mod command;
@@ -46,7 +47,10 @@ pub use change::{Change, Fact};
 pub use charge::{ChargeType, UnknownChargeType};
 pub use command::{Begins, Capacity, Command, Naming, NewEip, NewInstance, Reallocate};
 pub use daily::{Daily, DayCount};
-pub use detail::{EipDetail, InstanceChanges, InstanceDetail, Operation, PackageChanges, PackageDetail, Tags};
+pub use detail::{
+    DEFAULT_IMAGE, EipDetail, InstanceChanges, InstanceDetail, Operation, PackageChanges, PackageDetail, Prepaid,
+    Renewal, Tags,
+};
 pub use eip::{Eip, EipChanges, EipTerms};
 pub use event::{Event, EventKind};
 pub use fence::Fence;

@@ -134,21 +134,6 @@ impl Ledger {
         }
     }
 
-    /// Refuses a package that the account does not have or that does not go with the charge type.
-    pub(super) fn check_package(
-        &self,
-        account: &AccountId,
-        package: Option<&PackageId>,
-        charge_type: ChargeType,
-    ) -> Result<(), Refusal> {
-        let Some(package) = package else { return Ok(()) };
-        self.find_package(account, package.as_str())?;
-        if charge_type == ChargeType::BandwidthPackage {
-            return Ok(());
-        }
-        Err(Refusal::PackageChargeType { package: package.clone(), charge_type })
-    }
-
     fn package_of(&self, account: &AccountId, member: &Member) -> Result<Option<PackageId>, Refusal> {
         Ok(match member {
             Member::Instance(id) => self.owned_instance(account, id)?.package.clone(),
@@ -156,7 +141,8 @@ impl Ledger {
         })
     }
 
-    /// A known member's terms in a package, or out of any: then it is charged by traffic, as the cloud's API does.
+    /// A known member's terms in a package, or out of any: then it is charged by traffic, as the cloud's API does, and has no
+    /// more bandwidth than goes with that.
     fn joined(&self, member: Member, package: Option<PackageId>) -> Fact {
         let charge_type = match package {
             Some(_) => ChargeType::BandwidthPackage,
@@ -164,11 +150,13 @@ impl Ledger {
         };
         match member {
             Member::Instance(id) => {
-                let bandwidth_mbps = self.instances[&id].bandwidth_mbps;
+                let bandwidth_mbps = self.instances[&id].bandwidth_mbps.min(charge_type.most_mbps());
                 Fact::InstanceTerms { instance: id, bandwidth_mbps, charge_type, package }
             }
             Member::Eip(id) => {
-                let terms = EipTerms { charge_type, package, ..self.eips[&id].terms.clone() };
+                let mut terms = EipTerms { package, ..self.eips[&id].terms.clone() };
+                terms.charge(charge_type, None);
+                terms.bandwidth_mbps = terms.bandwidth_mbps.min(charge_type.most_mbps());
                 Fact::EipChanged { eip: id, terms }
             }
         }

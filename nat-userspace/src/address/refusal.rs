@@ -131,6 +131,12 @@ pub enum Refusal {
     NoMember { member: Member, package: PackageId },
     /// Who shares a package is charged by it and by nothing else.
     PackageChargeType { package: PackageId, charge_type: ChargeType },
+    /// What is charged by a package shares one.
+    PackageNeeded,
+    /// There is not so much bandwidth where it is charged so.
+    BandwidthOutOfRange { mbps: u32, charge_type: ChargeType },
+    /// How the EIP is charged was changed as often as it may be.
+    ChargeChangesSpent { eip: EipId, limit: u32 },
     /// The instance's state does not permit it.
     WrongState { instance: InstanceId, state: InstanceState, deed: &'static str, remedy: &'static str },
     /// A prepaid instance is paid for while it is off.
@@ -238,6 +244,9 @@ impl Refusal {
             Refusal::MemberElsewhere { .. } => (Conflict, "member-elsewhere"),
             Refusal::NoMember { .. } => (Conflict, "no-member"),
             Refusal::PackageChargeType { .. } => (Conflict, "package-charge-type"),
+            Refusal::PackageNeeded => (Invalid, "package-needed"),
+            Refusal::BandwidthOutOfRange { .. } => (Invalid, "bandwidth-out-of-range"),
+            Refusal::ChargeChangesSpent { .. } => (Exhausted, "charge-changes-spent"),
             Refusal::WrongState { .. } => (Conflict, "instance-state"),
             Refusal::PrepaidStop { .. } => (Conflict, "prepaid-stop"),
             Refusal::NotPrepaid { .. } => (Conflict, "not-prepaid"),
@@ -405,6 +414,22 @@ impl fmt::Display for Refusal {
             Refusal::PackageChargeType { package, charge_type } => {
                 write!(f, "what shares package {package} is charged as {}, ", ChargeType::BandwidthPackage)?;
                 write!(f, "not {charge_type}; remove it from the package first, or leave the charge type")
+            }
+            Refusal::PackageNeeded => {
+                write!(f, "what is charged as {} shares a package; name one, ", ChargeType::BandwidthPackage)?;
+                write!(f, "or have it charged otherwise")
+            }
+            Refusal::BandwidthOutOfRange { mbps, charge_type } => {
+                write!(
+                    f,
+                    "a bandwidth of {mbps} Mbit/s is more than the {} that there can be ",
+                    charge_type.most_mbps()
+                )?;
+                write!(f, "where it is charged as {charge_type}; ask for less, or have it charged otherwise")
+            }
+            Refusal::ChargeChangesSpent { eip, limit } => {
+                write!(f, "how EIP {eip} is charged was changed {limit} times, which is as often as it may be; ")?;
+                write!(f, "leave it, or allocate another")
             }
             Refusal::WrongState { instance, state, deed, remedy } => {
                 write!(f, "instance {instance} is {state} and cannot {deed}; {remedy}")

@@ -122,7 +122,7 @@ fn new_instances() -> impl Strategy<Value = NewInstance> {
     ];
     let name = prop::option::of(select(vec!["web", "db", "10.0.0.1", "ins-9", ""]));
     let vpcs = select(vec!["vpc-a", "vpc-b"]);
-    let bandwidth = prop_oneof![1 => Just(0u32), 3 => 1..100u32];
+    let bandwidth = prop_oneof![4 => Just(0u32), 12 => 1..100u32, 1 => limits()];
     let prepaid = prop_oneof![3 => Just(None), 2 => (0..60u64).prop_map(|ms| Some(Duration::from_millis(ms)))];
     let begins = prop_oneof![4 => Just(Begins::Running), 1 => Just(Begins::Pending)];
     let naming = prop_oneof![2 => Just(Naming::Unique), 1 => Just(Naming::Shared)];
@@ -148,6 +148,11 @@ fn package_ids() -> impl Strategy<Value = PackageId> {
     (0..2u8).prop_map(|number| format!("bwp-{number}").parse().unwrap())
 }
 
+/// Bandwidths about which it depends on how they are charged whether they can be.
+fn limits() -> impl Strategy<Value = u32> {
+    select(vec![100, 101, 200, 201, 2000, 2001])
+}
+
 fn charges() -> impl Strategy<Value = (ChargeType, Option<PackageId>)> {
     (select(ChargeType::ALL.to_vec()), prop::option::of(package_ids()))
 }
@@ -158,7 +163,7 @@ fn tokens() -> impl Strategy<Value = Option<ClientToken>> {
 
 fn new_eips() -> impl Strategy<Value = NewEip> {
     let package = prop_oneof![4 => Just((ChargeType::OF_EIPS, None)), 1 => charges()];
-    let bandwidth = prop_oneof![1 => Just(0u32), 9 => 1..3u32];
+    let bandwidth = prop_oneof![1 => Just(0u32), 9 => 1..3u32, 1 => limits()];
     (eip_ids(), accounts(), prop::option::of(public_addresses()), package, bandwidth, tokens()).prop_map(
         |(id, account, address, (charge_type, package), bandwidth_mbps, token)| NewEip {
             address,
@@ -174,11 +179,14 @@ fn new_eips() -> impl Strategy<Value = NewEip> {
 fn eip_changes() -> impl Strategy<Value = EipChanges> {
     let flags = || prop::option::of(any::<bool>());
     let charge_type = prop::option::of(select(ChargeType::ALL.to_vec()));
-    (prop::option::of(0..3u32), charge_type, flags(), flags()).prop_map(
-        |(bandwidth_mbps, charge_type, blocked, arrears)| EipChanges {
+    let bandwidth = prop::option::of(prop_oneof![2 => 0..3u32, 1 => limits()]);
+    let prepaid = prop::option::of(Just(Prepaid { until: Time(50), renewal: Renewal::Never }));
+    (bandwidth, charge_type, prepaid, flags(), flags()).prop_map(
+        |(bandwidth_mbps, charge_type, prepaid, blocked, arrears)| EipChanges {
             name: None,
             bandwidth_mbps,
             charge_type,
+            prepaid,
             blocked,
             arrears,
             tags: None,
@@ -213,7 +221,7 @@ fn imports() -> impl Strategy<Value = Import> {
     });
     // Most longer ones contradict themselves.
     let pairs = prop::collection::vec(pair, 0..4);
-    (accounts(), pairs, prop_oneof![1 => Just(0u32), 2 => 1..100u32])
+    (accounts(), pairs, prop_oneof![1 => Just(0u32), 2 => 1..300u32])
         .prop_map(|(account, pairs, bandwidth_mbps)| Import { account, pairs, bandwidth_mbps })
 }
 
@@ -270,7 +278,7 @@ fn life_commands() -> impl Strategy<Value = Command> {
         2 => (ours(), 0..50u64).prop_map(|((account, instance), ms)| {
             Command::RenewInstance { account, instance, period: Duration::from_millis(ms) }
         }),
-        1 => (ours(), prop::option::of(0..3u32), charge_type).prop_map(|((account, instance), mbps, charge_type)| {
+        2 => (ours(), prop::option::of(prop_oneof![2 => 0..3u32, 1 => limits()]), charge_type).prop_map(|((account, instance), mbps, charge_type)| {
             Command::ModifyInstance { account, instance, bandwidth_mbps: mbps, charge_type }
         }),
         1 => ours().prop_map(|(account, instance)| Command::ReturnOrdinary { account, instance }),

@@ -95,7 +95,8 @@ pub(super) fn answer(request: Request, gateway: &mut dyn Operations) -> Result<A
             let account: AccountId = account.parse()?;
             let eip = eip_id(gateway, &account, &eip)?;
             let charge_type = charge_type.map(|text| text.parse()).transpose()?;
-            let changes = EipChanges { name, bandwidth_mbps, charge_type, blocked, arrears, tags: None };
+            let name = name.map(Some);
+            let changes = EipChanges { name, bandwidth_mbps, charge_type, blocked, arrears, ..EipChanges::default() };
             gateway.perform(Command::ModifyEip { account, eip: eip.clone(), changes })?;
             Ok(Answer::Eip(eip_row(gateway, &eip)))
         }

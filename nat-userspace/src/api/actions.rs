@@ -38,8 +38,10 @@ pub struct Action {
     pub effect: Effect,
     /// How much of it there is.
     pub extent: Extent,
-    run: fn(&mut Asked<'_>) -> Answer,
+    run: Option<Run>,
 }
+
+type Run = fn(&mut Asked<'_>) -> Answer;
 
 /// Whether an action changes anything.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -57,10 +59,15 @@ pub enum Extent {
     Done,
     /// As much as clients need to go on.
     Thin,
+    /// Nothing: the cloud has it, about public addresses, and it is refused by its name.
+    Not,
 }
 
 const COMPUTE: &[&str] = &["2017-03-12"];
 const TAGS: &[&str] = &["2018-08-13"];
+const MONITOR: &[&str] = &["2018-07-24"];
+const AUDIT: &[&str] = &["2019-03-19"];
+const ATTACKS: &[&str] = &["2018-07-09"];
 
 /// The region and the zone that the gateway says it is in.
 #[derive(Clone, Debug)]
@@ -70,16 +77,18 @@ struct Site {
 }
 
 macro_rules! actions {
-    ($($name:literal: $effect:ident $extent:ident $versions:ident $run:path,)*) => {
-        /// Every action there is.
+    ($($name:literal: $effect:ident $extent:ident $versions:ident $($run:path)?,)*) => {
+        /// Every action that is known, those that are not offered too.
         pub const ACTIONS: &[Action] = &[$(Action {
             name: $name,
             versions: $versions,
             effect: Effect::$effect,
             extent: Extent::$extent,
-            run: $run,
+            run: actions!(@run $($run)?),
         },)*];
     };
+    (@run) => { None };
+    (@run $run:path) => { Some($run) };
 }
 
 actions! {
@@ -125,6 +134,45 @@ actions! {
     "DescribeDisks": Read Thin COMPUTE places::disks,
     "DescribeUsedIpAddress": Read Thin COMPUTE power::used_addresses,
     "DescribeResourceTagsByResourceIds": Read Thin TAGS places::tags_of,
+    "InquiryPriceAllocateAddresses": Read Not COMPUTE,
+    "InquiryPriceModifyAddressesBandwidth": Read Not COMPUTE,
+    "InquiryPriceRenewAddresses": Read Not COMPUTE,
+    "InquiryPriceRunInstances": Read Not COMPUTE,
+    "RenewAddresses": Write Not COMPUTE,
+    "ModifyAddressesRenewFlag": Write Not COMPUTE,
+    "MigrateBandwidthPackageResources": Write Not COMPUTE,
+    "CreateTrafficPackages": Write Not COMPUTE,
+    "DescribeTrafficPackages": Read Not COMPUTE,
+    "DeleteTrafficPackages": Write Not COMPUTE,
+    "AllocateIPv6Addresses": Write Not COMPUTE,
+    "AssociateIPv6Address": Write Not COMPUTE,
+    "DisassociateIPv6Address": Write Not COMPUTE,
+    "ReleaseIPv6Addresses": Write Not COMPUTE,
+    "DescribeIPv6Addresses": Read Not COMPUTE,
+    "HaVipAssociateAddressIp": Write Not COMPUTE,
+    "HaVipDisassociateAddressIp": Write Not COMPUTE,
+    "AssociateNatGatewayAddress": Write Not COMPUTE,
+    "DisassociateNatGatewayAddress": Write Not COMPUTE,
+    "CreateLaunchTemplate": Write Not COMPUTE,
+    "DescribeLaunchTemplates": Read Not COMPUTE,
+    "DeleteLaunchTemplate": Write Not COMPUTE,
+    "ImportInstancesActionTimer": Write Not COMPUTE,
+    "GetMonitorData": Read Not MONITOR,
+    "LookUpEvents": Read Not AUDIT,
+    "CreateUnblockIp": Write Not ATTACKS,
+}
+
+/// The action of this name, if it is one that is offered.
+pub(super) fn offered(name: &str) -> Result<&'static Action, ApiError> {
+    find(name).map(|(action, _)| action)
+}
+
+/// The action of this name, and what does it.
+fn find(name: &str) -> Result<(&'static Action, Run), ApiError> {
+    let action = ACTIONS.iter().find(|action| action.name == name);
+    let action = action.ok_or_else(|| ApiError::new("InvalidAction", format!("there is no action {name:?} here")))?;
+    let run = action.run.ok_or_else(|| ApiError::new("InvalidAction", format!("{name} is not offered here")))?;
+    Ok((action, run))
 }
 
 /// Does what a call asks and answers with the fields of its response. The sender's right to it, its version and its rate
@@ -135,9 +183,7 @@ pub(super) async fn dispatch(
     config: &Config,
     turns: &Turns,
 ) -> Result<Map<String, Value>, ApiError> {
-    let action = ACTIONS.iter().find(|action| action.name == call.action);
-    let unknown = || ApiError::new("InvalidAction", format!("there is no action {} here", call.action));
-    let Action { run, effect, .. } = *action.ok_or_else(unknown)?;
+    let (action, run) = find(&call.action)?;
     let site = Site { region: config.region.clone(), zone: config.zone.clone() };
     let asked = Arc::new((call, site));
     let work = |mut walk: Walk| {
@@ -148,7 +194,7 @@ pub(super) async fn dispatch(
             (answer, walk)
         }
     };
-    if effect == Effect::Write {
+    if action.effect == Effect::Write {
         let work = work(Walk::default());
         return handle.change(|gateway| work(gateway).0).await?;
     }
@@ -160,12 +206,13 @@ pub(super) async fn dispatch(
     answer
 }
 
-/// The table of what there is, as the README shows it.
+/// The table of what there is and what there is not, as the README shows it.
 pub fn capabilities() -> String {
     let row = |action: &Action| {
         let extent = match action.extent {
             Extent::Done => "done",
             Extent::Thin => "thin",
+            Extent::Not => "not",
         };
         let effect = match action.effect {
             Effect::Read => "reads",

@@ -84,7 +84,9 @@ fn code(refusal: &Refusal) -> &'static str {
         Refusal::PackageInUse { .. } => "InvalidParameterValue.BandwidthPackageInUse",
         Refusal::IsMember { .. } | Refusal::MemberElsewhere { .. } => "InvalidParameterValue.ResourceAlreadyExisted",
         Refusal::NoMember { .. } => "InvalidParameterValue.ResourceNotExisted",
-        Refusal::PackageChargeType { .. } => "InvalidParameterValue.Combination",
+        Refusal::PackageChargeType { .. } | Refusal::PackageNeeded => "InvalidParameterValue.Combination",
+        Refusal::BandwidthOutOfRange { .. } => "InvalidParameterValue.BandwidthOutOfRange",
+        Refusal::ChargeChangesSpent { .. } => "LimitExceeded.ModifyAddressInternetChargeTypeQuota",
         Refusal::WrongState { state, .. } => match state {
             InstanceState::Pending => "UnsupportedOperation.InstanceStatePending",
             InstanceState::Running => "UnsupportedOperation.InstanceStateRunning",

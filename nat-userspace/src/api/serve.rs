@@ -14,7 +14,7 @@ use tokio::sync::watch;
 use tracing::{debug, error, info};
 use uuid::Uuid;
 
-use super::actions::{self, ACTIONS, Action, Effect};
+use super::actions::{self, Action, Effect};
 use super::call::Call;
 use super::envelope::envelope;
 use super::error::ApiError;
@@ -136,9 +136,7 @@ impl Door {
 
     /// The action that the call names, if this sender may have it done now.
     fn judge(&self, call: &Call, config: &Config, now: Instant) -> Result<&'static Action, ApiError> {
-        let action = ACTIONS.iter().find(|action| action.name == call.action);
-        let action = action
-            .ok_or_else(|| ApiError::new("InvalidAction", format!("there is no action {:?} here", call.action)))?;
+        let action = actions::offered(&call.action)?;
         admit(action, call, config)?;
         let per_second = match action.effect {
             Effect::Write => config.api_changes_per_second,

@@ -110,3 +110,82 @@ impl DataPlane {
         neighbours.find_map(|neighbour| neighbour.mac)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::path::PathBuf;
+
+    use super::super::limits::Limits;
+    use super::super::network::{Interface, OwnAddress};
+    use super::super::plan::{LinkPlan, Mode, ProgramLog, Tuning};
+    use super::*;
+
+    const DOWN: u32 = 3;
+
+    fn plan(downlinks: &[(&[u16], &str)]) -> Plan {
+        let link = |interface: &str, tags: &[u16], vpc: Option<&str>| LinkPlan {
+            interface: interface.to_owned(),
+            tags: tags.to_vec(),
+            vpc: vpc.map(|name| name.parse().unwrap()),
+        };
+        Plan {
+            uplinks: vec![link("up0", &[], None)],
+            downlinks: downlinks.iter().map(|(tags, vpc)| link("down0", tags, Some(vpc))).collect(),
+            pools: vec![],
+            mode: Mode::Native,
+            bpf_dir: PathBuf::new(),
+            state_dir: PathBuf::new(),
+            limits: Limits { pairs: 1, instances: 1, counters: false },
+            tuning: Tuning::default(),
+            program_log: ProgramLog::Off,
+            allow_private_mount: false,
+            metadata: true,
+        }
+    }
+
+    /// An uplink, and one interface towards instances with sub-interfaces for the tags 100 and 200, numbered alike.
+    fn topology() -> Topology {
+        let interface = |index, name: &str, vlan| Interface {
+            index,
+            name: name.to_owned(),
+            mac: None,
+            mtu: 1500,
+            up: true,
+            carrier: true,
+            forwarding: true,
+            vlan,
+            xdp: None,
+        };
+        let all = [
+            interface(2, "up0", None),
+            interface(DOWN, "down0", None),
+            interface(4, "down0.100", Some((DOWN, 100))),
+            interface(5, "blue", Some((DOWN, 200))),
+        ];
+        let own = |ifindex| OwnAddress { address: [10, 0, 0, 1].into(), length: 24, ifindex };
+        Topology {
+            interfaces: std::sync::Arc::new(all.into_iter().map(|interface| (interface.index, interface)).collect()),
+            addresses: vec![own(4), own(5)].into(),
+            ..Topology::default()
+        }
+    }
+
+    fn found(planned: &[(&[u16], &str)]) -> Vec<(String, String, u32)> {
+        let found = downlinks(&plan(planned), &topology(), &[DOWN]);
+        found.into_iter().map(|link| (link.vpc.to_string(), link.interface, link.index)).collect()
+    }
+
+    #[test]
+    fn two_tags_of_one_interface_are_two_downlinks_to_ask_by() {
+        let red = ("red".to_owned(), "down0.100".to_owned(), 4);
+        let blue = ("blue".to_owned(), "blue".to_owned(), 5);
+        assert_eq!(found(&[(&[100], "red"), (&[200], "blue")]), [red.clone(), blue]);
+        // Without a sub-interface the kernel does not receive them, and without the program nobody knows who asks.
+        assert_eq!(found(&[(&[100], "red"), (&[300], "blue")]), std::slice::from_ref(&red));
+        let untagged = ("green".to_owned(), "down0".to_owned(), DOWN);
+        assert_eq!(found(&[(&[], "green"), (&[100], "red")]), [untagged, red]);
+        assert_eq!(downlinks(&plan(&[(&[100], "red")]), &topology(), &[]), []);
+        let networks = downlinks(&plan(&[(&[200], "blue")]), &topology(), &[DOWN])[0].networks.clone();
+        assert_eq!(networks, [([10, 0, 0, 1].into(), 24)]);
+    }
+}

@@ -2,6 +2,9 @@
 
 use std::net::Ipv4Addr;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
 use crate::address::{Billing, Instance, Time, VpcId};
 use crate::gateway::Operations;
 
@@ -38,5 +41,10 @@ impl About {
             Billing::Postpaid => None,
             Billing::Prepaid { until } => Some(until),
         }
+    }
+
+    /// What its owner wants it to be told. Not there where it cannot be decoded, which versions that did not look accepted.
+    pub(super) fn user_data(&self) -> Option<Vec<u8>> {
+        STANDARD.decode(self.instance.user_data()?).ok()
     }
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
 use super::about::About;
-use crate::address::Time;
+use crate::address::{Instance, Time};
 
 /// Ways to the same tree. What names meant was changed between them before there were any here.
 const VERSIONS: [&str; 3] = ["1.0", "2017-09-19", "latest"];
 const META_DATA: &str = "meta-data";
+const USER_DATA: &str = "user-data";
 
 /// What does not follow from the instance.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,12 +33,14 @@ pub(super) type Directory = BTreeMap<String, Entry>;
 /// with a slash behind. A directory may be asked for with or without one; a value has none.
 pub(super) fn find(about: &About, surroundings: &Surroundings, path: &str) -> Option<Vec<u8>> {
     let path = path.strip_prefix('/')?;
+    let tree = tree(about, surroundings);
     if path.is_empty() {
-        return Some([&VERSIONS[..], &[META_DATA]].concat().join("\n").into_bytes());
+        let names = VERSIONS.into_iter().chain(tree.keys().map(String::as_str));
+        return Some(names.collect::<Vec<_>>().join("\n").into_bytes());
     }
     let (first, rest) = path.split_once('/').unwrap_or((path, ""));
     let path = if VERSIONS.contains(&first) { rest } else { path };
-    let root = Entry::Directory(tree(about, surroundings));
+    let root = Entry::Directory(tree);
     let (path, wants_directory) = path.strip_suffix('/').map_or((path, false), |path| (path, true));
     let mut names = path.split('/').filter(|_| !path.is_empty());
     match names.try_fold(&root, |entry, name| entry.below(name))? {
@@ -68,8 +71,12 @@ fn listing(directory: &Directory) -> String {
 struct Names(Directory);
 
 impl Names {
-    fn value(mut self, name: &str, value: impl ToString) -> Self {
-        self.0.insert(name.to_owned(), Entry::Value(value.to_string().into_bytes()));
+    fn value(self, name: &str, value: impl ToString) -> Self {
+        self.bytes(name, value.to_string().into_bytes())
+    }
+
+    fn bytes(mut self, name: &str, value: Vec<u8>) -> Self {
+        self.0.insert(name.to_owned(), Entry::Value(value));
         self
     }
 
@@ -90,12 +97,17 @@ impl Names {
 }
 
 fn tree(about: &About, surroundings: &Surroundings) -> Directory {
-    Names::default().directory(META_DATA, meta_data(about, surroundings)).0
+    let names = Names::default().directory(META_DATA, meta_data(about, surroundings));
+    match about.user_data() {
+        Some(data) => names.bytes(USER_DATA, data).0,
+        None => names.0,
+    }
 }
 
 fn meta_data(about: &About, surroundings: &Surroundings) -> Names {
     let instance = &about.instance;
-    let placement = Names::default().value("region", &surroundings.region).value("zone", &surroundings.zone);
+    let zone = instance.zone().unwrap_or(&surroundings.zone);
+    let placement = Names::default().value("region", &surroundings.region).value("zone", zone);
     let payment = Names::default()
         .value("charge-type", about.charge_type())
         .value("create-time", moment(instance.created))
@@ -104,12 +116,23 @@ fn meta_data(about: &About, surroundings: &Surroundings) -> Names {
         .value("app-id", &instance.account)
         .value("instance-id", &instance.id)
         .known("instance-name", instance.name.as_ref())
+        .known("uuid", instance.uuid())
         .value("local-ipv4", instance.private)
         .known("public-ipv4", about.public)
         .known("mac", about.mac.map(mac))
+        .directory("instance", kind(instance))
         .directory("placement", placement)
         .directory("payment", payment)
         .directory("network", network(about, surroundings))
+}
+
+/// What kind of instance it is. Of several security groups each has its line.
+fn kind(instance: &Instance) -> Names {
+    let groups = instance.security_groups();
+    Names::default()
+        .value("instance-type", instance.instance_type())
+        .value("image-id", instance.image())
+        .known("security-group", (!groups.is_empty()).then(|| groups.join("\n")))
 }
 
 /// The one card an instance has. It is found by its MAC address, and without knowing that by nothing.
@@ -128,6 +151,7 @@ fn network(about: &About, surroundings: &Surroundings) -> Names {
         .value("primary-local-ipv4", private)
         .known("public-ipv4s", about.public)
         .value("vpc-id", &about.instance.vpc)
+        .value("subnet-id", about.instance.subnet())
         .value("owner-id", &about.instance.account)
         .directory("local-ipv4s", Names::default().directory(&private.to_string(), address));
     let cards = Names::default().directory(&mac, card);

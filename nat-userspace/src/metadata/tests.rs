@@ -15,7 +15,7 @@ use super::answer::{Desk, Door};
 use super::document::{Surroundings, find};
 use super::rate::Rate;
 use super::token::Tokens;
-use crate::address::{Command, Instance, NewEip, NewInstance, Time};
+use crate::address::{Command, Instance, InstanceDetail, NewEip, NewInstance, Time};
 use crate::config::{Config, MetadataToken};
 use crate::dataplane::Environment;
 use crate::gateway::{Detached, Downlink, Handle, Opened, Outside};
@@ -78,13 +78,28 @@ async fn during<R>(visit: impl AsyncFnOnce(Scene) -> R) -> R {
 impl Scene {
     /// The answer to a request with these headers, beside that of the host.
     async fn ask(&self, from: Ipv4Addr, method: &str, target: &str, headers: &[(&str, &str)]) -> (StatusCode, String) {
+        let (status, body) = self.answer(from, method, target, headers).await;
+        (status, String::from_utf8(body).unwrap())
+    }
+
+    async fn answer(
+        &self,
+        from: Ipv4Addr,
+        method: &str,
+        target: &str,
+        headers: &[(&str, &str)],
+    ) -> (StatusCode, Vec<u8>) {
         let host = [("host", "metadata.tencentyun.com")];
         let host = &host[..if headers.iter().any(|(name, _)| *name == "host") { 0 } else { 1 }];
         let request = Request::builder().method(method).uri(target);
         let request = host.iter().chain(headers).fold(request, |request, (name, value)| request.header(*name, *value));
         let peer = Peer { address: (from, 4711).into(), local: ([169, 254, 0, 23], 80).into(), secure: false };
         let (head, body) = self.door.answer(request.body(Bytes::new()).unwrap(), peer).await.into_parts();
-        (head.status, String::from_utf8(body.collect().await.unwrap().to_bytes().into()).unwrap())
+        (head.status, body.collect().await.unwrap().to_bytes().into())
+    }
+
+    async fn bytes(&self, from: Ipv4Addr, path: &str) -> Vec<u8> {
+        self.answer(from, "GET", path, &[]).await.1
     }
 
     async fn get(&self, from: Ipv4Addr, path: &str) -> (StatusCode, String) {
@@ -105,6 +120,8 @@ async fn about(scene: &Scene, private: Ipv4Addr) -> About {
 async fn an_instance_is_told_what_is_known_of_it() {
     let told = "\
 app-id = default
+instance/image-id = img-00000000
+instance/instance-type = S5.MEDIUM2
 instance-id = ins-web
 local-ipv4 = 10.0.0.11
 mac = 52:54:0A:00:00:0B
@@ -117,6 +134,7 @@ network/interfaces/macs/52:54:0A:00:00:0B/mac = 52:54:0A:00:00:0B
 network/interfaces/macs/52:54:0A:00:00:0B/owner-id = default
 network/interfaces/macs/52:54:0A:00:00:0B/primary-local-ipv4 = 10.0.0.11
 network/interfaces/macs/52:54:0A:00:00:0B/public-ipv4s = 8.8.8.0
+network/interfaces/macs/52:54:0A:00:00:0B/subnet-id = subnet-default
 network/interfaces/macs/52:54:0A:00:00:0B/vpc-id = vpc-default
 payment/charge-type = POSTPAID_BY_HOUR
 payment/create-time = 2026-11-20 11:43:00
@@ -146,13 +164,14 @@ public-ipv4 = 8.8.8.0
 #[tokio::test]
 async fn paths_are_exact_and_what_is_absent_is_not_found() {
     during(async |scene| {
-        let listing = "app-id\ninstance-id\nlocal-ipv4\nmac\nnetwork/\npayment/\nplacement/\npublic-ipv4";
+        let listing = "app-id\ninstance/\ninstance-id\nlocal-ipv4\nmac\nnetwork/\npayment/\nplacement/\npublic-ipv4";
         for (path, text) in [
             ("/", "1.0\n2017-09-19\nlatest\nmeta-data"),
             ("/latest", "meta-data/"),
             ("/latest/", "meta-data/"),
             ("/meta-data", listing),
             ("/latest/meta-data", listing),
+            ("/meta-data/instance/", "image-id\ninstance-type"),
             ("/meta-data/placement", "region\nzone"),
             ("/meta-data/placement/", "region\nzone"),
             ("/meta-data/network/interfaces/macs/", "52:54:0A:00:00:0B/"),
@@ -174,6 +193,8 @@ async fn paths_are_exact_and_what_is_absent_is_not_found() {
             "/user-data",
             "/latest/user-data",
             "/meta-data/instance-name",
+            "/meta-data/uuid",
+            "/meta-data/instance/security-group",
             "/meta-data/spot/termination-time",
             "/meta-data/cam/security-credentials/role",
             "/meta-data/payment/termination-time",
@@ -188,6 +209,64 @@ async fn paths_are_exact_and_what_is_absent_is_not_found() {
         assert_eq!(scene.get(Ipv4Addr::new(10, 0, 0, 99), "/").await.0, StatusCode::NOT_FOUND);
     })
     .await;
+}
+
+#[tokio::test]
+async fn an_instance_is_told_what_its_owner_said_of_it() {
+    const TOLD: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 14);
+    const CARD: &str = "network/interfaces/macs/52:54:0A:00:00:0E";
+    let said = InstanceDetail {
+        zone: Some("ap-guangzhou-6".into()),
+        image: Some("img-1".into()),
+        instance_type: Some("S5.SMALL1".into()),
+        subnet: Some("subnet-1".into()),
+        security_groups: vec!["sg-1".into(), "sg-2".into()],
+        uuid: Some("cfac763a-7094-446b-a8a9-b995e638471a".into()),
+        user_data: Some("IyEvYmluL3NoCgD/".into()),
+        ..InstanceDetail::default()
+    };
+    let new =
+        NewInstance::new("ins-told".parse().unwrap(), "default".parse().unwrap(), "vpc-default".parse().unwrap(), TOLD);
+    let new = NewInstance { detail: Some(Box::new(said)), ..new };
+    during(async |scene| {
+        let create = Command::CreateInstance(new.clone());
+        scene.handle.ask(move |operations| operations.perform(create)).await.unwrap().unwrap();
+        let subnet = format!("/meta-data/{CARD}/subnet-id");
+        for (path, text) in [
+            ("/meta-data/placement/zone", "ap-guangzhou-6"),
+            ("/meta-data/instance/image-id", "img-1"),
+            ("/meta-data/instance/instance-type", "S5.SMALL1"),
+            ("/meta-data/instance/security-group", "sg-1\nsg-2"),
+            ("/meta-data/instance/", "image-id\ninstance-type\nsecurity-group"),
+            ("/meta-data/uuid", "cfac763a-7094-446b-a8a9-b995e638471a"),
+            (&subnet, "subnet-1"),
+            ("/", "1.0\n2017-09-19\nlatest\nmeta-data\nuser-data"),
+            ("/latest/", "meta-data/\nuser-data"),
+            ("/1.0", "meta-data/\nuser-data"),
+        ] {
+            assert_eq!(scene.get(TOLD, path).await, (StatusCode::OK, text.to_owned()), "{path}");
+        }
+        for path in ["/user-data", "/1.0/user-data", "/2017-09-19/user-data", "/latest/user-data"] {
+            assert_eq!(scene.bytes(TOLD, path).await, b"#!/bin/sh\n\0\xff", "{path}");
+        }
+        for path in ["/user-data/", "/latest/meta-data/user-data"] {
+            assert_eq!(scene.get(TOLD, path).await.0, StatusCode::NOT_FOUND, "{path}");
+        }
+        // What is another's is not told.
+        assert_eq!(scene.get(WEB, "/user-data").await.0, StatusCode::NOT_FOUND);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn user_data_that_nobody_looked_at_is_not_told() {
+    let about = during(async |scene| about(&scene, WEB).await).await;
+    let detail = InstanceDetail { user_data: Some("not base64!".into()), ..InstanceDetail::default() };
+    let instance = Instance { detail: Some(Box::new(detail)), ..about.instance.clone() };
+    let around = Surroundings { region: "r".into(), zone: "z".into(), networks: vec![] };
+    let of = |path| find(&About { instance: instance.clone(), ..about.clone() }, &around, path);
+    assert_eq!(of("/latest/user-data"), None);
+    assert_eq!(of("/latest/").unwrap(), b"meta-data/");
 }
 
 #[tokio::test]

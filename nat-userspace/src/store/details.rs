@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Error;
 
 use super::read::Unreadable;
-use crate::address::{EipDetail, InstanceDetail, Operation, PackageDetail, Time};
+use crate::address::{EipDetail, InstanceDetail, Operation, PackageDetail, Prepaid, Renewal, Time};
 
 /// Version 5. Each text is a JSON object, of which what is empty is left out.
 pub(super) const STEP: &str = "
@@ -15,6 +15,10 @@ ALTER TABLE instances ADD COLUMN detail TEXT;
 ALTER TABLE eips ADD COLUMN detail TEXT;
 ALTER TABLE packages ADD COLUMN detail TEXT;
 ";
+
+/// Version 6: an EIP's text may say what becomes of it when it is paid for no more. The tables are the same, but no
+/// earlier version reads that.
+pub(super) const RENEWALS: &str = "";
 
 /// A detail as it is stored.
 pub(super) trait Stored: Sized {
@@ -64,6 +68,16 @@ struct StoredEip {
     charge_changes: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
     paid_until_ms: Option<u64>,
+    /// Absent where the owner is told and may pay.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    renewal: Option<StoredRenewal>,
+}
+
+#[derive(Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+enum StoredRenewal {
+    Automatic,
+    Never,
 }
 
 #[derive(Default, PartialEq, Serialize, Deserialize)]
@@ -125,13 +139,25 @@ impl Stored for InstanceDetail {
 
 impl Stored for EipDetail {
     fn text(&self) -> Option<String> {
-        let EipDetail { tags, provider, charge_changes, paid_until } = self.clone();
-        text(&StoredEip { tags, provider, charge_changes, paid_until_ms: paid_until.map(|until| until.0) })
+        let EipDetail { tags, provider, charge_changes, prepaid } = self.clone();
+        let renewal = prepaid.and_then(|prepaid| match prepaid.renewal {
+            Renewal::Automatic => Some(StoredRenewal::Automatic),
+            Renewal::Manual => None,
+            Renewal::Never => Some(StoredRenewal::Never),
+        });
+        let paid_until_ms = prepaid.map(|prepaid| prepaid.until.0);
+        text(&StoredEip { tags, provider, charge_changes, paid_until_ms, renewal })
     }
 
     fn parsed(text: &str) -> Result<Self, Error> {
-        let StoredEip { tags, provider, charge_changes, paid_until_ms } = serde_json::from_str(text)?;
-        Ok(EipDetail { tags, provider, charge_changes, paid_until: paid_until_ms.map(Time) })
+        let StoredEip { tags, provider, charge_changes, paid_until_ms, renewal } = serde_json::from_str(text)?;
+        let renewal = match renewal {
+            Some(StoredRenewal::Automatic) => Renewal::Automatic,
+            Some(StoredRenewal::Never) => Renewal::Never,
+            None => Renewal::Manual,
+        };
+        let prepaid = paid_until_ms.map(|until| Prepaid { until: Time(until), renewal });
+        Ok(EipDetail { tags, provider, charge_changes, prepaid })
     }
 }
 
@@ -157,4 +183,22 @@ pub(super) fn detail<D: Stored>(row: &Row<'_>, column: usize) -> Result<Option<B
     let text = row.get_ref(column)?.as_str_or_null()?;
     let parsed = text.map(D::parsed).transpose().map_err(|problem| Unreadable::Value(problem.to_string()))?;
     Ok(parsed.map(Box::new))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn how_an_eip_is_renewed_is_kept_and_was_by_its_owner_before_it_was_told() {
+        for (renewal, written) in [
+            (Renewal::Automatic, r#"{"paid_until_ms":7,"renewal":"automatic"}"#),
+            (Renewal::Manual, r#"{"paid_until_ms":7}"#),
+            (Renewal::Never, r#"{"paid_until_ms":7,"renewal":"never"}"#),
+        ] {
+            let detail = EipDetail { prepaid: Some(Prepaid { until: Time(7), renewal }), ..EipDetail::default() };
+            assert_eq!(detail.text().as_deref(), Some(written));
+            assert_eq!(EipDetail::parsed(written).unwrap(), detail);
+        }
+    }
 }

@@ -57,7 +57,7 @@ CREATE TABLE duplicates (
 ";
 
 /// What leads from each version to the next, beginning with version 1. A step that was ever released stays as it is.
-const STEPS: [&str; 4] = [LIFE, ranges::TABLES, history::STEP, details::STEP];
+const STEPS: [&str; 5] = [LIFE, ranges::TABLES, history::STEP, details::STEP, details::RENEWALS];
 
 /// Version 2: states, what was agreed, packages, quotas and client tokens. What was stored before runs, is paid for by the
 /// hour, and has the least bandwidth where it is an EIP.

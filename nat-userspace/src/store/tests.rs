@@ -334,9 +334,9 @@ fn a_file_that_is_not_a_state_of_ours_is_refused_and_left_alone() {
         (with(4096..4196, &[0; 100]), damaged("database disk image is malformed")),
         (with(60..64, &[0; 4]), damaged("format version 0 never existed")),
         (
-            with(60..64, &[0, 0, 0, 6]),
+            with(60..64, &[0, 0, 0, 7]),
             format!(
-                "{shown} has format version 6, but this eipgate knows versions 1 to 5; nothing was changed: run the eipgate that wrote it"
+                "{shown} has format version 7, but this eipgate knows versions 1 to 6; nothing was changed: run the eipgate that wrote it"
             ),
         ),
         (

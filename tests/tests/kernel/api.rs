@@ -2,6 +2,8 @@
 
 /// What one account has does not exist for another.
 mod accounts;
+/// What instances made by the API are told of themselves.
+mod guest;
 /// The life of an address, as the requirements have it.
 mod life;
 /// What is found, and page by page.

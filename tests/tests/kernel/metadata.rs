@@ -39,14 +39,14 @@ fn curl(lab: &Lab, instance: &Namespace, words: &[&str]) -> Finished {
 }
 
 /// The body of an answer that must be good.
-fn get(lab: &Lab, instance: &Namespace, url: &str) -> String {
+pub(crate) fn get(lab: &Lab, instance: &Namespace, url: &str) -> String {
     let finished = curl(lab, instance, &["--fail", url]);
     assert!(finished.success(), "{url}: {finished}\n{}", lab.daemon.log());
     finished.stdout
 }
 
 /// The status of an answer.
-fn status(lab: &Lab, instance: &Namespace, words: &[&str]) -> String {
+pub(crate) fn status(lab: &Lab, instance: &Namespace, words: &[&str]) -> String {
     let finished = curl(lab, instance, &[&["-o", "/dev/null", "-w", "%{http_code}"], words].concat());
     assert!(finished.success(), "{words:?}: {finished}");
     finished.stdout

@@ -22,6 +22,7 @@ pub struct Site {
     pub outside: Namespace,
     pub inside: Namespace,
     pub daemon: Daemon,
+    directory: PathBuf,
     captures: Vec<Capture>,
     undo: Undo,
 }
@@ -48,7 +49,7 @@ impl Site {
         })
         .unwrap();
         let daemon = Daemon::new(&gateway, &directory, &undo);
-        Self { gateway, outside, inside, daemon, captures: Vec::new(), undo }
+        Self { gateway, outside, inside, daemon, directory, captures: Vec::new(), undo }
     }
 
     /// A veth pair between the gateway and a peer, both ends down, as the lab's are set up.
@@ -81,9 +82,17 @@ impl Site {
 
     /// Starts the daemon on these links.
     pub fn serve(&self, uplink: &str, downlinks: &[&str]) {
+        self.serve_with(uplink, downlinks, "");
+    }
+
+    /// The same with these lines of configuration.
+    pub fn serve_with(&self, uplink: &str, downlinks: &[&str], lines: &str) {
+        let config = self.directory.join("eipgate.toml");
+        fs::write(&config, lines).unwrap();
+        let more = vec!["--config".into(), config.display().to_string()];
         let downlinks = downlinks.iter().map(|link| (*link).to_owned()).collect();
-        let pools = vec!["203.0.113.0/28".into()];
-        self.daemon.start(Settings { uplinks: vec![uplink.into()], downlinks, pools, ..Settings::default() }).unwrap();
+        let (uplinks, pools) = (vec![uplink.into()], vec!["203.0.113.0/28".into()]);
+        self.daemon.start(Settings { uplinks, downlinks, pools, more, ..Settings::default() }).unwrap();
     }
 
     /// An instance with that EIP.

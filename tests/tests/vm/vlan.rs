@@ -1,9 +1,11 @@
 //! Tagged links beside the host's own VLAN sub-interfaces, which take the kernel's module 8021q.
 
+use std::net::Ipv4Addr;
+
 use lab::frames::word;
 use lab::lab::daemon::text;
 use lab::lab::server::{Server, tcp_exchange};
-use lab::lab::{Direction, Namespace, at};
+use lab::lab::{Direction, Namespace, SOON, at, wait};
 use serde_json::Value;
 
 use crate::site::{INSTANCE, OUTSIDE, Site, WEB};
@@ -110,4 +112,43 @@ fn t49_the_doctor_names_the_mtu_that_two_tags_take() {
     assert_eq!(mend, "ip link set dev down0 mtu 1504");
     gateway.tell(&["sh", "-ec", &mend]).unwrap();
     assert!(narrow().is_empty());
+}
+
+/// Two VPCs behind two tags of one interface, whose instances have the same address.
+#[test]
+fn instances_behind_two_tags_of_one_interface_are_told_of_themselves() {
+    let site = Site::new();
+    let (gateway, inside) = (site.gateway.clone(), site.inside.clone());
+    site.join("up0", &site.outside);
+    site.join("down0", &inside);
+    tags_in_frames(&inside, "eth0");
+    gateway.ip("addr add 198.51.100.2/24 dev up0\nlink set up0 up\nlink set down0 up\n").unwrap();
+    inside.ip("link set eth0 up\n").unwrap();
+    for (tag, metric) in [(100, 1), (200, 2)] {
+        for (namespace, interface, address) in [(&gateway, "down0", "10.0.0.1"), (&inside, "eth0", "10.0.0.11")] {
+            let above = format!("{interface}.{tag}");
+            let lines = format!(
+                "link add {above} link {interface} type vlan id {tag}\nlink set {above} up\naddr add {address}/24 dev {above}\n"
+            );
+            namespace.ip(&lines).unwrap();
+        }
+        inside.ip(&format!("route add default via 10.0.0.1 dev eth0.{tag} metric {metric}\n")).unwrap();
+    }
+    site.serve_with("up0", &["down0:100=vpc-a", "down0:200=vpc-b"], "metadata = true\n");
+    for (vpc, public) in [("vpc-a", WEB), ("vpc-b", Ipv4Addr::new(203, 0, 113, 2))] {
+        site.bind(vpc, INSTANCE, vpc, public);
+    }
+    let ask = |tag: u16, path: &str| {
+        let (interface, url) = (format!("eth0.{tag}"), format!("http://169.254.0.23/latest/meta-data/{path}"));
+        let words = ["curl", "-sS", "--fail", "--max-time", "10", "--interface", &interface, &url];
+        inside.tell(&words).ok()
+    };
+    for (tag, vpc, public) in [(100, "vpc-a", "203.0.113.1"), (200, "vpc-b", "203.0.113.2")] {
+        let name = wait::until("an answer by the sub-interface", 2 * SOON, || ask(tag, "instance-name")).unwrap();
+        assert_eq!(name, vpc);
+        assert_eq!(ask(tag, "public-ipv4").as_deref(), Some(public));
+        let mac = ask(tag, "mac").unwrap();
+        assert_eq!(ask(tag, &format!("network/interfaces/macs/{mac}/vpc-id")).as_deref(), Some(vpc));
+    }
+    site.finish();
 }

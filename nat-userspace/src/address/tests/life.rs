@@ -192,6 +192,102 @@ fn terms_that_cannot_be() {
 }
 
 #[test]
+fn bandwidth_that_does_not_go_with_how_it_is_charged() {
+    let mut ledger = populated();
+    let eip = |changes| Command::ModifyEip { account: account("alice"), eip: eip_id("eip-1"), changes };
+    let of = |mbps, charge_type| {
+        eip(EipChanges { bandwidth_mbps: Some(mbps), charge_type: Some(charge_type), ..EipChanges::default() })
+    };
+    let refuse = |ledger: &Ledger, command, mbps: u32, most: u32, charge_type: ChargeType| {
+        let sentence = format!(
+            "a bandwidth of {mbps} Mbit/s is more than the {most} that there can be where it is charged as \
+             {charge_type}; ask for less, or have it charged otherwise"
+        );
+        check(&refused(ledger, command), RefusalKind::Invalid, "bandwidth-out-of-range", &sentence);
+    };
+    for (charge_type, most) in [
+        (ChargeType::TrafficPostpaidByHour, 100),
+        (ChargeType::BandwidthPostpaidByHour, 100),
+        (ChargeType::BandwidthPrepaid, 200),
+    ] {
+        let instance = NewInstance { bandwidth_mbps: most + 1, charge_type, ..ninth() };
+        let new = NewEip { bandwidth_mbps: most + 1, charge_type, ..NewEip::new(eip_id("eip-9"), account("alice")) };
+        for command in [
+            Command::CreateInstance(instance),
+            Command::AllocateEip(new),
+            modify("ins-1", Some(most + 1), Some(charge_type)),
+            of(most + 1, charge_type),
+        ] {
+            refuse(&ledger, command, most + 1, most, charge_type);
+        }
+        perform(&mut ledger.clone(), of(most, charge_type));
+        perform(&mut ledger.clone(), modify("ins-1", Some(most), Some(charge_type)));
+    }
+    let package = RefusalKind::Invalid;
+    let sentence = "what is charged as BANDWIDTH_PACKAGE shares a package; name one, or have it charged otherwise";
+    let shared = ChargeType::BandwidthPackage;
+    for command in [
+        Command::CreateInstance(NewInstance { charge_type: shared, ..ninth() }),
+        Command::AllocateEip(NewEip { charge_type: shared, ..NewEip::new(eip_id("eip-9"), account("alice")) }),
+        modify("ins-1", None, Some(shared)),
+        of(2000, shared),
+    ] {
+        check(&refused(&ledger, command), package, "package-needed", sentence);
+    }
+    // Of what is shared there can be more, and whoever leaves has what goes with how it is charged then.
+    let (web, one) = (Member::Instance(instance_id("ins-1")), Member::Eip(eip_id("eip-1")));
+    perform(&mut ledger, new_package("bwp-1", None));
+    perform(&mut ledger, join("bwp-1", &web));
+    perform(&mut ledger, join("bwp-1", &one));
+    perform(&mut ledger, modify("ins-1", Some(2000), None));
+    perform(&mut ledger, of(1500, shared));
+    refuse(&ledger, modify("ins-1", Some(2001), None), 2001, 2000, shared);
+    perform(&mut ledger, leave("bwp-1", &web));
+    perform(&mut ledger, leave("bwp-1", &one));
+    assert_eq!(ledger.instance(&instance_id("ins-1")).unwrap().bandwidth_mbps, 100);
+    assert_eq!(ledger.eip(&eip_id("eip-1")).unwrap().terms.bandwidth_mbps, 100);
+}
+
+/// More than can be agreed on now: an import's bandwidth, and what is charged by no package as an earlier version let it be.
+#[test]
+fn what_was_agreed_on_is_not_judged_again() {
+    let mut snapshot = populated().snapshot();
+    let eip = snapshot.eips.iter_mut().find(|eip| eip.id == eip_id("eip-1")).unwrap();
+    (eip.terms.bandwidth_mbps, eip.terms.charge_type) = (5000, ChargeType::BandwidthPackage);
+    let mut ledger = SoundSnapshot::new(populated().pool().clone(), snapshot).unwrap().into_ledger();
+    perform(&mut ledger, marked(true, false));
+    let smaller = EipChanges { bandwidth_mbps: Some(10), ..EipChanges::default() };
+    let by_traffic = EipChanges { charge_type: Some(ChargeType::TrafficPostpaidByHour), ..smaller.clone() };
+    let modify = |changes| Command::ModifyEip { account: account("alice"), eip: eip_id("eip-1"), changes };
+    assert_eq!(refused(&ledger, modify(smaller)).code(), "package-needed");
+    perform(&mut ledger, modify(by_traffic));
+}
+
+#[test]
+fn how_an_eip_is_charged_changes_twice_and_what_was_paid_for_counts_while_it_does() {
+    let mut ledger = populated();
+    let prepaid = Prepaid { until: Time(99), renewal: Renewal::Automatic };
+    let to = |charge_type| {
+        let changes = EipChanges { charge_type: Some(charge_type), prepaid: Some(prepaid), ..EipChanges::default() };
+        Command::ModifyEip { account: account("alice"), eip: eip_id("eip-1"), changes }
+    };
+    let kept = |ledger: &Ledger| ledger.eip(&eip_id("eip-1")).unwrap().terms.detail.as_ref().and_then(|it| it.prepaid);
+    perform(&mut ledger, to(ChargeType::BandwidthPrepaid));
+    assert_eq!(kept(&ledger), Some(prepaid));
+    perform(&mut ledger, to(ChargeType::BandwidthPostpaidByHour));
+    assert_eq!(kept(&ledger), None);
+    let sentence =
+        "how EIP eip-1 is charged was changed 2 times, which is as often as it may be; leave it, or allocate another";
+    let third = refused(&ledger, to(ChargeType::TrafficPostpaidByHour));
+    check(&third, RefusalKind::Exhausted, "charge-changes-spent", sentence);
+    // Sharing a package is no such change.
+    let eip = Member::Eip(eip_id("eip-1"));
+    perform(&mut ledger, new_package("bwp-1", None));
+    perform(&mut ledger, join("bwp-1", &eip));
+    perform(&mut ledger, leave("bwp-1", &eip));
+}
+
+#[test]
 fn packages() {
     let mut ledger = populated();
     let not_found = RefusalKind::NotFound;

@@ -136,9 +136,11 @@ impl Model {
             }
             Command::ModifyInstance { account, instance, bandwidth_mbps, charge_type } => {
                 let Some(instance) = self.instance(&account, &instance) else { return false };
+                let before = (instance.bandwidth_mbps, instance.charge_type);
                 instance.bandwidth_mbps = bandwidth_mbps.unwrap_or(instance.bandwidth_mbps);
                 instance.charge_type = charge_type.unwrap_or(instance.charge_type);
-                let charged = instance.package.is_none() || instance.charge_type == ChargeType::BandwidthPackage;
+                let after = (instance.bandwidth_mbps, instance.charge_type);
+                let charged = before == after || agreed(after.0, after.1, instance.package.is_some());
                 charged && (instance.bandwidth_mbps > 0 || instance.ordinary.is_none())
             }
             Command::ReturnOrdinary { account, instance } => {
@@ -176,7 +178,7 @@ impl Model {
                 self.released.retain(|(released, _)| *released != address);
                 let applications = self.policy.eips_per_account.map(|quota| 2 * quota);
                 let counted = self.count(&account, Daily::Applications, now, applications);
-                let charged = self.may_share(&account, package.as_ref(), charge_type);
+                let charged = self.may_share(&account, package.as_ref(), bandwidth_mbps, charge_type);
                 let terms =
                     EipTerms { name, bandwidth_mbps, charge_type, package, blocked: false, arrears: false, detail };
                 let eip = Eip { id, account, address, terms, bound_to: None, created: now };
@@ -185,15 +187,21 @@ impl Model {
             Command::ModifyEip { account, eip, changes } => {
                 let Some(eip) = self.eip(&account, &eip) else { return false };
                 let terms = &mut eip.terms;
+                let before = (terms.bandwidth_mbps, terms.charge_type);
                 terms.bandwidth_mbps = changes.bandwidth_mbps.unwrap_or(terms.bandwidth_mbps);
-                let charge_type = changes.charge_type.unwrap_or(terms.charge_type);
-                if std::mem::replace(&mut terms.charge_type, charge_type) != charge_type {
-                    terms.detail.get_or_insert_default().charge_changes += 1;
+                terms.charge_type = changes.charge_type.unwrap_or(terms.charge_type);
+                let after = (terms.bandwidth_mbps, terms.charge_type);
+                let mut too_often = false;
+                if before.1 != after.1 {
+                    let detail = terms.detail.get_or_insert_default();
+                    detail.prepaid = changes.prepaid.filter(|_| after.1 == ChargeType::BandwidthPrepaid);
+                    detail.charge_changes += 1;
+                    too_often = detail.charge_changes > 2;
                 }
                 terms.blocked = changes.blocked.unwrap_or(terms.blocked);
                 terms.arrears = changes.arrears.unwrap_or(terms.arrears);
-                let charged = terms.package.is_none() || terms.charge_type == ChargeType::BandwidthPackage;
-                charged && terms.bandwidth_mbps > 0
+                let charged = before == after || agreed(after.0, after.1, terms.package.is_some());
+                charged && terms.bandwidth_mbps > 0 && !too_often
             }
             Command::BindEip { account, eip, instance } => self.bind(&account, &eip, &instance, now, capacity),
             Command::UnbindEip { account, eip, reallocate } => self.unbind(&account, &eip, reallocate, now),
@@ -361,7 +369,7 @@ impl Model {
         if self.instances.iter().any(clash) || !good_name || !good_private {
             return false;
         }
-        let charged = self.may_share(&new.account, new.package.as_ref(), new.charge_type);
+        let charged = self.may_share(&new.account, new.package.as_ref(), new.bandwidth_mbps, new.charge_type);
         if self.instances.len() >= capacity.instances || !charged || new.prepaid.is_some_and(|time| time.is_zero()) {
             return false;
         }
@@ -430,8 +438,8 @@ impl Model {
         self.packages.iter().any(|package| package.id == *id && package.account == *account)
     }
 
-    fn may_share(&self, account: &AccountId, package: Option<&PackageId>, charge_type: ChargeType) -> bool {
-        package.is_none_or(|id| self.has_package(account, id) && charge_type == ChargeType::BandwidthPackage)
+    fn may_share(&self, account: &AccountId, package: Option<&PackageId>, mbps: u32, charge: ChargeType) -> bool {
+        package.is_none_or(|id| self.has_package(account, id)) && agreed(mbps, charge, package.is_some())
     }
 
     fn share(
@@ -442,18 +450,23 @@ impl Model {
         to: Option<PackageId>,
         charge: ChargeType,
     ) -> bool {
-        let (package, charge_type) = match member {
+        let (package, charge_type, mbps) = match member {
             Member::Instance(id) => match self.instance(account, id) {
-                Some(instance) => (&mut instance.package, &mut instance.charge_type),
+                Some(it) => (&mut it.package, &mut it.charge_type, &mut it.bandwidth_mbps),
                 None => return false,
             },
             Member::Eip(id) => match self.eip(account, id) {
-                Some(eip) => (&mut eip.terms.package, &mut eip.terms.charge_type),
+                Some(eip) => {
+                    let terms = &mut eip.terms;
+                    terms.detail.iter_mut().for_each(|detail| detail.prepaid = None);
+                    (&mut terms.package, &mut terms.charge_type, &mut terms.bandwidth_mbps)
+                }
                 None => return false,
             },
         };
         let as_expected = *package == from;
-        (*package, *charge_type) = (to, charge);
+        let most = if to.is_some() { 2000 } else { 100 };
+        (*package, *charge_type, *mbps) = (to, charge, most.min(*mbps));
         as_expected
     }
 
@@ -577,4 +590,11 @@ fn range(prefix: &str, members: &[Ipv4Addr]) -> Range {
 
 fn bits(prefix: Prefix) -> impl Iterator<Item = Ipv4Addr> {
     (prefix.first().to_bits()..=prefix.last().to_bits()).map(Ipv4Addr::from_bits)
+}
+
+/// Whether so much bandwidth can be charged so, in a package or out of any.
+fn agreed(mbps: u32, charge: ChargeType, in_package: bool) -> bool {
+    let shared = charge == ChargeType::BandwidthPackage;
+    let most = if shared { 2000 } else { [100, 200][usize::from(charge == ChargeType::BandwidthPrepaid)] };
+    mbps <= most && in_package == shared
 }

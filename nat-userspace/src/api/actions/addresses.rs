@@ -6,7 +6,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::asked::{Answer, Asked, eip_id, fields, iso, list, most_mbps};
+use super::asked::{Answer, Asked, EGRESS, eip_id, fields, iso, list};
 use super::instances::{card_of, tag_set};
 use super::page::{Dialect, Filters, Page};
 use super::walk::{Lists, Walk};
@@ -316,7 +316,8 @@ impl<'a> Shown<'a> {
                 Shown::Eip(eip) => is(provider(eip)),
                 Shown::Ordinary(..) => is("BGP"),
             },
-            // There are no other egresses and clusters, and no business types.
+            "address-egress" => is(EGRESS),
+            // There are no clusters, and no business types.
             _ => false,
         }
     }
@@ -378,9 +379,9 @@ fn row(ledger: &Ledger, shown: Shown<'_>) -> Value {
         "InternetChargeType": charge_type.as_str_of_eip(),
         "BandwidthPackageId": package.as_ref().map(PackageId::as_str),
         "TagSet": tag_set(&detail.tags),
-        "DeadlineDate": detail.paid_until.map(iso),
-        "RenewFlag": detail.paid_until.map(|_| "NOTIFY_AND_MANUAL_RENEW"),
-        "Egress": "center_egress1",
+        "DeadlineDate": detail.prepaid.map(|prepaid| iso(prepaid.until)),
+        "RenewFlag": detail.prepaid.map(|prepaid| prepaid.renewal.as_str()),
+        "Egress": EGRESS,
         "AntiDDoSPackageId": "",
         "DedicatedClusterId": "",
     })
@@ -414,9 +415,9 @@ pub(super) fn bandwidth_range(asked: &mut Asked<'_>) -> Answer {
         rows.push(json!({
             "AddressId": id.as_str(),
             "InternetMaxBandwidthOutMin": 1,
-            "InternetMaxBandwidthOutMax": most_mbps(charge),
+            "InternetMaxBandwidthOutMax": charge.most_mbps(),
             "InternetMaxBandwidthInMin": 1,
-            "InternetMaxBandwidthInMax": most_mbps(charge),
+            "InternetMaxBandwidthInMax": charge.most_mbps(),
         }));
     }
     Ok(fields(json!({ "AddressBandwidthRangeSet": rows })))

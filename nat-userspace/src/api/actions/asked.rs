@@ -13,6 +13,9 @@ use crate::address::{
 };
 use crate::gateway::Operations;
 
+/// The only way out there is, as the API calls it.
+pub(super) const EGRESS: &str = "center_egress1";
+
 /// The fields of a response, or why there are none.
 pub(super) type Answer = Result<Map<String, Value>, ApiError>;
 
@@ -168,28 +171,13 @@ pub(super) fn charge_type(text: &str) -> Result<ChargeType, ApiError> {
     text.parse().map_err(|problem| ApiError::new("InvalidParameterValue", format!("InternetChargeType: {problem}")))
 }
 
-/// A bandwidth in Mbit/s that goes with how it is charged.
-pub(super) fn bandwidth(mbps: i64, charge: ChargeType) -> Result<u32, ApiError> {
-    let most = most_mbps(charge);
-    match u32::try_from(mbps) {
-        Ok(0) => {
-            let message = "InternetMaxBandwidthOut must be at least 1";
-            Err(ApiError::new("InvalidParameterValue.BandwidthTooSmall", message))
-        }
-        Ok(mbps) if mbps <= most => Ok(mbps),
-        _ => {
-            let message = format!("InternetMaxBandwidthOut must be 1 to {most} where it is charged as {charge}");
-            Err(ApiError::new("InvalidParameterValue.BandwidthOutOfRange", message))
-        }
+/// A bandwidth in Mbit/s. Whether it goes with how it is charged, the ledger knows.
+pub(super) fn bandwidth(mbps: i64) -> Result<u32, ApiError> {
+    if mbps < 0 {
+        let message = "InternetMaxBandwidthOut must not be below 0";
+        return Err(ApiError::new("InvalidParameterValue.BandwidthOutOfRange", message));
     }
-}
-
-pub(super) fn most_mbps(charge: ChargeType) -> u32 {
-    match charge {
-        ChargeType::BandwidthPackage => 2000,
-        ChargeType::BandwidthPrepaid => 200,
-        ChargeType::BandwidthPostpaidByHour | ChargeType::TrafficPostpaidByHour => 100,
-    }
+    Ok(u32::try_from(mbps).unwrap_or(u32::MAX))
 }
 
 /// A part of a list under its name, with how long the list is. The rows move: `json!` would write each of them anew.

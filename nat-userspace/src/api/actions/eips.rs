@@ -6,16 +6,19 @@ use std::time::Duration;
 use serde_json::{Map, Value, json};
 
 use super::super::error::ApiError;
-use super::asked::{Answer, Asked, bandwidth, charge_type, eip_id, fields};
+use super::asked::{Answer, Asked, EGRESS, bandwidth, charge_type, eip_id, fields};
 use super::instances::card_of;
 use super::page::tags;
+use super::params::Params;
 use crate::address::{
-    ChargeType, Command, EipChanges, EipDetail, Holder, InstanceId, NewEip, PackageId, Reallocate, Together,
+    ChargeType, Command, EipChanges, EipDetail, Holder, InstanceId, NewEip, PackageId, Prepaid, Reallocate, Renewal,
+    Together,
 };
 
 const MONTH: Duration = Duration::from_secs(30 * 24 * 3600);
-/// An EIP's charge type may be changed so often.
-const MOST_CHARGE_CHANGES: u32 = 2;
+/// How an address itself is charged.
+const ADDRESSES_CHARGED: &str = "IP_POSTPAID_BY_HOUR";
+const FIELDS_OF_OTHER_KINDS: [&str; 3] = ["AnycastZone", "AntiDDoSPackageId", "DedicatedClusterId"];
 const PROVIDERS: [&str; 4] = ["BGP", "CMCC", "CTCC", "CUCC"];
 
 pub(super) fn allocate(asked: &mut Asked<'_>) -> Answer {
@@ -23,10 +26,7 @@ pub(super) fn allocate(asked: &mut Asked<'_>) -> Answer {
     let count = params.number("AddressCount")?.unwrap_or(1);
     let count = usize::try_from(count).ok().filter(|count| (1..=20).contains(count));
     let count = count.ok_or_else(|| ApiError::new("InvalidParameterValue.Range", "AddressCount must be 1 to 20"))?;
-    if let Some(kind) = params.text("AddressType")?.filter(|kind| kind != "EIP") {
-        let message = format!("AddressType {kind:?} is not offered here: EIP");
-        return Err(ApiError::new("InvalidParameterValue.AddressTypeConflict", message));
-    }
+    check_kind(params)?;
     let package = params.text("BandwidthPackageId")?;
     let not_found = |_| ApiError::new("InvalidParameterValue.BandwidthPackageNotFound", "there is no such package");
     let package: Option<PackageId> = package.map(|text| text.parse()).transpose().map_err(not_found)?;
@@ -35,7 +35,7 @@ pub(super) fn allocate(asked: &mut Asked<'_>) -> Answer {
         None if package.is_some() => ChargeType::BandwidthPackage,
         None => ChargeType::OF_EIPS,
     };
-    let bandwidth_mbps = bandwidth(params.number("InternetMaxBandwidthOut")?.unwrap_or(1), charge)?;
+    let bandwidth_mbps = bandwidth(params.number("InternetMaxBandwidthOut")?.unwrap_or(1))?;
     let address = address(asked, count)?;
     let provider = params.text("InternetServiceProvider")?;
     if let Some(strange) = provider.as_ref().filter(|provider| !PROVIDERS.contains(&provider.as_str())) {
@@ -46,7 +46,7 @@ pub(super) fn allocate(asked: &mut Asked<'_>) -> Answer {
         tags: tags(&params.objects("Tags")?)?,
         provider: provider.filter(|provider| provider != "BGP"),
         charge_changes: 0,
-        paid_until: paid_until(asked, charge)?,
+        prepaid: prepaid(asked, charge)?,
     };
     let name = params.text("AddressName")?;
     let token = asked.retry()?;
@@ -85,8 +85,41 @@ fn address(asked: &Asked<'_>, count: usize) -> Result<Option<Ipv4Addr>, ApiError
     }
 }
 
-fn paid_until(asked: &mut Asked<'_>, charge: ChargeType) -> Result<Option<crate::address::Time>, ApiError> {
+/// Refuses what only addresses of another kind have than those there are here.
+fn check_kind(params: Params<'_>) -> Result<(), ApiError> {
+    let refuse = |code: &'static str, message: String| Err(ApiError::new(code, message));
+    if let Some(kind) = params.text("AddressType")?.filter(|kind| kind != "EIP") {
+        let message = format!("AddressType {kind:?} is not offered here: EIP");
+        return refuse("InvalidParameterValue.AddressTypeConflict", message);
+    }
+    if let Some(egress) = params.text("Egress")?.filter(|egress| egress != EGRESS) {
+        let message = format!("Egress {egress:?} is not offered here: {EGRESS}");
+        return refuse("InvalidParameterValue.UnsupportedEgress", message);
+    }
+    if let Some(charge) = params.text("IPChargeType")?.filter(|charge| charge != ADDRESSES_CHARGED) {
+        let message = format!("IPChargeType {charge:?} is not offered here: {ADDRESSES_CHARGED}");
+        return refuse("InvalidParameterValue.Combination", message);
+    }
+    match FIELDS_OF_OTHER_KINDS.into_iter().find(|name| params.has(name)) {
+        Some(name) => refuse("InvalidParameterValue.Combination", format!("{name} does not go with AddressType EIP")),
+        None => Ok(()),
+    }
+}
+
+/// What is paid for in advance, where that is how it is charged.
+fn prepaid(asked: &mut Asked<'_>, charge: ChargeType) -> Result<Option<Prepaid>, ApiError> {
     let prepaid = asked.params.object("AddressChargePrepaid")?;
+    let renewal = match prepaid.number("AutoRenewFlag")? {
+        Some(0) => Renewal::Manual,
+        None | Some(1) => Renewal::Automatic,
+        Some(2) => Renewal::Never,
+        Some(other) => {
+            return Err(ApiError::new(
+                "InvalidParameterValue.Range",
+                format!("AutoRenewFlag must be 0 to 2, not {other}"),
+            ));
+        }
+    };
     if charge != ChargeType::BandwidthPrepaid {
         return Ok(None);
     }
@@ -94,11 +127,15 @@ fn paid_until(asked: &mut Asked<'_>, charge: ChargeType) -> Result<Option<crate:
     let months = u32::try_from(months).ok().filter(|months| (1..=60).contains(months));
     let months = months.ok_or_else(|| ApiError::new("InvalidParameterValue.Range", "Period must be 1 to 60 months"))?;
     // A retry must say the same, which the token's words do; the time is only told.
-    Ok(Some(asked.gateway.now().after(MONTH * months)))
+    Ok(Some(Prepaid { until: asked.gateway.now().after(MONTH * months), renewal }))
 }
 
 pub(super) fn associate(asked: &mut Asked<'_>) -> Answer {
     let eip = asked.eip(&asked.params.needed_text("AddressId")?)?;
+    if asked.params.flag("EipDirectConnection")? == Some(true) {
+        let message = "an instance here never carries its public address; bind without EipDirectConnection";
+        return Err(ApiError::new("UnsupportedOperation", message));
+    }
     let instance = target(asked)?;
     let (account, by_card) = (asked.account(), asked.params.has("NetworkInterfaceId"));
     let taken = |error: ApiError| match by_card {
@@ -209,9 +246,15 @@ pub(super) fn adjust(asked: &mut Asked<'_>) -> Answer {
 }
 
 pub(super) fn rename(asked: &mut Asked<'_>) -> Answer {
-    let eip = asked.eip(&asked.params.needed_text("AddressId")?)?;
-    let changes = EipChanges { name: asked.params.text("AddressName")?, ..EipChanges::default() };
-    let account = asked.account();
+    let (params, account) = (asked.params, asked.account());
+    let eip = asked.eip(&params.needed_text("AddressId")?)?;
+    for name in ["EipDirectConnection", "EipVisibleOnEni"] {
+        if params.flag(name)? == Some(true) {
+            let message = format!("an instance here never carries its public address, so there is no {name}");
+            return Err(ApiError::new("UnsupportedOperation.ModifyAddressAttribute", message));
+        }
+    }
+    let changes = EipChanges { name: params.text_or_none("AddressName")?, ..EipChanges::default() };
     asked.perform(Command::ModifyEip { account, eip, changes })?;
     Ok(fields(json!({})))
 }
@@ -219,13 +262,10 @@ pub(super) fn rename(asked: &mut Asked<'_>) -> Answer {
 pub(super) fn set_bandwidth(asked: &mut Asked<'_>) -> Answer {
     let wanted = asked.params.number("InternetMaxBandwidthOut")?;
     let wanted = wanted.ok_or_else(|| super::params::missing("InternetMaxBandwidthOut"))?;
+    let changes = EipChanges { bandwidth_mbps: Some(bandwidth(wanted)?), ..EipChanges::default() };
     let account = asked.account();
-    let mut commands = Vec::new();
-    for eip in asked.eips("AddressIds")? {
-        let charge = asked.ledger().eip(&eip).map_or(ChargeType::OF_EIPS, |eip| eip.terms.charge_type);
-        let changes = EipChanges { bandwidth_mbps: Some(bandwidth(wanted, charge)?), ..EipChanges::default() };
-        commands.push(Command::ModifyEip { account: account.clone(), eip, changes });
-    }
+    let modify = |eip| Command::ModifyEip { account: account.clone(), eip, changes: changes.clone() };
+    let commands = asked.eips("AddressIds")?.into_iter().map(modify).collect();
     asked.perform_all(commands)?;
     Ok(task_text(asked))
 }
@@ -233,18 +273,13 @@ pub(super) fn set_bandwidth(asked: &mut Asked<'_>) -> Answer {
 pub(super) fn set_charge(asked: &mut Asked<'_>) -> Answer {
     let eip = eip_id(&asked.params.needed_text("AddressId")?).and_then(|id| asked.eip(id.as_str()))?;
     let wanted = charge_type(&asked.params.needed_text("InternetChargeType")?)?;
-    let terms = asked.ledger().eip(&eip).map(|eip| eip.terms.clone()).unwrap_or_default();
-    if terms.charge_type == wanted {
+    if asked.ledger().eip(&eip).is_some_and(|eip| eip.terms.charge_type == wanted) {
         let message = format!("EIP {eip} is charged as {wanted} already");
         return Err(ApiError::new("InvalidParameterValue.InternetChargeTypeNotChanged", message));
     }
-    if terms.detail.as_ref().is_some_and(|detail| detail.charge_changes >= MOST_CHARGE_CHANGES) {
-        let message = format!("how EIP {eip} is charged was changed {MOST_CHARGE_CHANGES} times, which is all");
-        return Err(ApiError::new("LimitExceeded.ModifyAddressInternetChargeTypeQuota", message));
-    }
-    let mbps = asked.params.number("InternetMaxBandwidthOut")?.unwrap_or(terms.bandwidth_mbps.into());
-    let bandwidth_mbps = Some(bandwidth(mbps, wanted)?);
-    let changes = EipChanges { charge_type: Some(wanted), bandwidth_mbps, ..EipChanges::default() };
+    let bandwidth_mbps = asked.params.number("InternetMaxBandwidthOut")?.map(bandwidth).transpose()?;
+    let prepaid = prepaid(asked, wanted)?;
+    let changes = EipChanges { charge_type: Some(wanted), bandwidth_mbps, prepaid, ..EipChanges::default() };
     let account = asked.account();
     asked.perform(Command::ModifyEip { account, eip, changes })?;
     Ok(fields(json!({})))

@@ -59,8 +59,8 @@ pub(super) fn statuses(asked: &mut Asked<'_>) -> Answer {
 pub(super) fn attributes(asked: &mut Asked<'_>) -> Answer {
     let wanted = asked.params.needed_texts("Attributes")?;
     let rows = asked.instances("InstanceIds")?.into_iter().map(|id| {
-        let detail = asked.ledger().instance(&id).map(Instance::detail).unwrap_or_default();
-        let user_data = detail.user_data.filter(|_| wanted.iter().any(|name| name == "UserData")).unwrap_or_default();
+        let user_data = asked.ledger().instance(&id).and_then(Instance::user_data);
+        let user_data = user_data.filter(|_| wanted.iter().any(|name| name == "UserData")).unwrap_or_default();
         json!({ "InstanceId": id.as_str(), "Attributes": { "UserData": user_data } })
     });
     Ok(fields(json!({ "InstanceSet": rows.collect::<Vec<_>>() })))
@@ -165,8 +165,6 @@ fn likely<'a>(ledger: &'a Ledger, ids: &[InstanceId], filters: &Filters) -> Opti
 }
 
 fn has(ledger: &Ledger, instance: &Instance, site: &Site, name: &str, value: &str) -> bool {
-    let detail = instance.detail.as_deref();
-    let said = |said: Option<&String>, otherwise: &str| said.map_or(otherwise, String::as_str) == value;
     match name {
         "instance-id" => instance.id.as_str() == value,
         "instance-name" => instance.name.as_deref() == Some(value),
@@ -177,10 +175,10 @@ fn has(ledger: &Ledger, instance: &Instance, site: &Site, name: &str, value: &st
         "vpc-id" => instance.vpc.as_str() == value,
         "instance-state" => state(instance) == value,
         "instance-charge-type" => billing(instance) == value,
-        "zone" => said(detail.and_then(|detail| detail.zone.as_ref()), &site.zone),
-        "subnet-id" => said(detail.and_then(|detail| detail.subnet.as_ref()), NO_SUBNET),
-        "uuid" => uuid(instance) == value,
-        "security-group-id" => detail.is_some_and(|detail| detail.security_groups.iter().any(|group| group == value)),
+        "zone" => instance.zone().unwrap_or(&site.zone) == value,
+        "subnet-id" => instance.subnet() == value,
+        "uuid" => instance.uuid() == Some(value),
+        "security-group-id" => instance.security_groups().iter().any(|group| group == value),
         "project-id" => value == "0",
         "creation-start-time" => moment(value).is_some_and(|moment| instance.created >= moment),
         "creation-end-time" => moment(value).is_some_and(|moment| instance.created <= moment),
@@ -193,9 +191,6 @@ fn moment(text: &str) -> Option<Time> {
     let moment = text.parse::<jiff::Timestamp>().ok()?.as_millisecond();
     u64::try_from(moment).ok().map(Time)
 }
-
-/// The subnet of an instance for which none was said.
-const NO_SUBNET: &str = "subnet-default";
 
 pub(super) fn state(instance: &Instance) -> &'static str {
     match instance.state {
@@ -219,10 +214,6 @@ pub(super) fn card_of(instance: &InstanceId) -> String {
     format!("eni-{}", id.strip_prefix("ins-").unwrap_or(id))
 }
 
-fn uuid(instance: &Instance) -> String {
-    instance.detail.as_ref().and_then(|detail| detail.uuid.clone()).unwrap_or_default()
-}
-
 pub(super) fn tag_set(tags: &Tags) -> Vec<Value> {
     tags.iter().map(|(key, value)| json!({ "Key": key, "Value": value })).collect()
 }
@@ -239,10 +230,10 @@ fn row(ledger: &Ledger, instance: &Instance, site: &Site) -> Value {
         .operation
         .unwrap_or_else(|| crate::address::Operation { name: "RunInstances".into(), request: String::new() });
     json!({
-        "Placement": { "Zone": detail.zone.unwrap_or_else(|| site.zone.clone()), "ProjectId": 0, "HostId": null },
+        "Placement": { "Zone": instance.zone().unwrap_or(&site.zone), "ProjectId": 0, "HostId": null },
         "InstanceId": instance.id.as_str(),
         "InstanceName": instance.name.as_deref().unwrap_or("Unnamed"),
-        "InstanceType": detail.instance_type.unwrap_or_else(|| "S5.MEDIUM2".into()),
+        "InstanceType": instance.instance_type(),
         "CPU": 2,
         "Memory": 2,
         "RestrictState": "NORMAL",
@@ -259,15 +250,15 @@ fn row(ledger: &Ledger, instance: &Instance, site: &Site) -> Value {
         },
         "VirtualPrivateCloud": {
             "VpcId": instance.vpc.as_str(),
-            "SubnetId": detail.subnet.as_deref().unwrap_or(NO_SUBNET),
+            "SubnetId": instance.subnet(),
             "AsVpcGateway": false,
         },
-        "ImageId": detail.image.unwrap_or_else(|| "img-00000000".into()),
+        "ImageId": instance.image(),
         "OsName": "Linux",
         "RenewFlag": expires.as_ref().map(|_| "NOTIFY_AND_MANUAL_RENEW"),
         "CreatedTime": iso(instance.created),
         "ExpiredTime": expires,
-        "SecurityGroupIds": detail.security_groups,
+        "SecurityGroupIds": instance.security_groups(),
         // Terraform follows it without looking whether it is there.
         "LoginSettings": {},
         "InstanceState": state(instance),
@@ -277,7 +268,7 @@ fn row(ledger: &Ledger, instance: &Instance, site: &Site) -> Value {
             InstanceState::Stopped(StopMode::KeepCharging) => "KEEP_CHARGING",
             _ => "NOT_APPLICABLE",
         },
-        "Uuid": detail.uuid,
+        "Uuid": instance.uuid(),
         "HostName": detail.host_name,
         "LatestOperation": operation.name,
         "LatestOperationState": "SUCCESS",

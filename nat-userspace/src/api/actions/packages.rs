@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use serde_json::{Value, json};
 
 use super::super::error::ApiError;
-use super::asked::{Answer, Asked, fields, iso, list};
+use super::asked::{Answer, Asked, EGRESS, fields, iso, list};
 use super::instances::tag_set;
 use super::page::{Dialect, Filters, Page, tags};
 use super::walk::Lists;
@@ -304,7 +304,7 @@ fn row(ledger: &Ledger, package: &Package) -> Value {
         "Status": "CREATED",
         "ResourceSet": members,
         "Bandwidth": package.bandwidth_mbps.map_or(-1, i64::from),
-        "Egress": "center_egress1",
+        "Egress": EGRESS,
         "Deadline": null,
         "TagSet": tag_set(tags),
     })

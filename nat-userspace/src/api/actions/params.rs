@@ -29,6 +29,12 @@ impl<'a> Params<'a> {
         self.get(name).map(|value| text(value).ok_or_else(|| wrong(name, "a text"))).transpose()
     }
 
+    /// A text that can be given up: the empty one means that there is to be none.
+    pub(super) fn text_or_none(self, name: &str) -> Result<Option<Option<String>>, ApiError> {
+        let empty = self.0.is_some_and(|fields| fields.get(name).and_then(Value::as_str) == Some(""));
+        if empty { Ok(Some(None)) } else { Ok(self.text(name)?.map(Some)) }
+    }
+
     pub(super) fn needed_text(self, name: &str) -> Result<String, ApiError> {
         self.text(name)?.ok_or_else(|| missing(name))
     }
@@ -120,6 +126,8 @@ mod tests {
         assert_eq!((params.flag("A").unwrap(), params.flag("B").unwrap()), (Some(true), Some(false)));
         assert_eq!((params.number("C").unwrap(), params.number("D").unwrap()), (Some(20), Some(20)));
         assert!(!params.has("E") && !params.has("F") && !params.has("Z"));
+        assert_eq!((params.text_or_none("E").unwrap(), params.text_or_none("F").unwrap()), (Some(None), None));
+        assert_eq!(params.text_or_none("D").unwrap(), Some(Some("20".into())));
         assert_eq!(params.texts("G").unwrap(), ["x", "1"]);
         assert_eq!(params.object("H").unwrap().number("I").unwrap(), Some(1));
         assert_eq!(params.number("A").unwrap_err().message, "A must be a whole number");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::asked::{Answer, Asked, fields};
 use super::page::Page;
-use crate::address::{ChargeType, Instance, Tags};
+use crate::address::{ChargeType, DEFAULT_IMAGE, Instance, Tags};
 
 pub(super) fn regions(asked: &mut Asked<'_>) -> Answer {
     let region = &asked.site.region;
@@ -45,7 +45,7 @@ pub(super) fn images(asked: &mut Asked<'_>) -> Answer {
         }
     }
     if ids.is_empty() {
-        ids.push("img-00000000".into());
+        ids.push(DEFAULT_IMAGE.into());
     }
     let row = |id: &String| {
         json!({

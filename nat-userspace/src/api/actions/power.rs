@@ -4,6 +4,7 @@ use serde_json::json;
 
 use super::super::error::ApiError;
 use super::asked::{Answer, Asked, bandwidth, charge_type, fields};
+use super::run::user_data;
 use crate::address::{Command, Instance, InstanceChanges, InstanceId, InstanceState, Operation, StopMode};
 
 pub(super) fn terminate(asked: &mut Asked<'_>) -> Answer {
@@ -69,14 +70,12 @@ pub(super) fn reset_bandwidth(asked: &mut Asked<'_>) -> Answer {
     let (account, internet) = (asked.account(), asked.params.object("InternetAccessible")?);
     let wanted = internet.number("InternetMaxBandwidthOut")?;
     let wanted = wanted.ok_or_else(|| super::params::missing("InternetAccessible.InternetMaxBandwidthOut"))?;
-    let charge = internet.text("InternetChargeType")?.map(|text| charge_type(&text)).transpose()?;
+    let bandwidth_mbps = Some(bandwidth(wanted)?);
+    let charge_type = internet.text("InternetChargeType")?.map(|text| charge_type(&text)).transpose()?;
     let mut commands = Vec::new();
     for id in asked.instances("InstanceIds")? {
-        let present = asked.ledger().instance(&id).map(|instance| instance.charge_type).unwrap_or_default();
-        let mbps = if wanted == 0 { 0 } else { bandwidth(wanted, charge.unwrap_or(present))? };
         let (account, instance) = (account.clone(), id.clone());
-        let bandwidth_mbps = Some(mbps);
-        commands.push(Command::ModifyInstance { account, instance, bandwidth_mbps, charge_type: charge });
+        commands.push(Command::ModifyInstance { account, instance, bandwidth_mbps, charge_type });
         commands.push(asked.noted(&id));
     }
     asked.perform_all(commands)?;
@@ -91,7 +90,7 @@ pub(super) fn modify(asked: &mut Asked<'_>) -> Answer {
         name: params.text("InstanceName")?,
         security_groups: (!groups.is_empty()).then_some(groups),
         host_name: params.text("HostName")?,
-        user_data: params.text("UserData")?,
+        user_data: user_data(params)?,
         protected: params.flag("DisableApiTermination")?,
         operation: Some(operation),
         tags: None,
@@ -124,7 +123,7 @@ pub(super) fn used_addresses(asked: &mut Asked<'_>) -> Answer {
         .map(|instance| {
             json!({
                 "VpcId": instance.vpc.as_str(),
-                "SubnetId": instance.detail().subnet.unwrap_or_else(|| "subnet-default".into()),
+                "SubnetId": instance.subnet(),
                 "IpAddress": instance.private.to_string(),
                 "ResourceType": "CVM",
                 "ResourceId": instance.id.as_str(),

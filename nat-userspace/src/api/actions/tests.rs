@@ -1,7 +1,9 @@
 //! Every action over a packet path that only remembers.
 
 mod fuzz;
+mod life;
 mod lists;
+mod told;
 
 use serde_json::{Map, Value, json};
 use tokio::sync::oneshot;
@@ -181,6 +183,11 @@ async fn what_is_asked_wrongly_is_refused_by_its_code() {
     let outside = json!({"ImageId": "i", "VirtualPrivateCloud": {"PrivateIpAddresses": ["10.9.0.1"]}});
     let vpc = json!({"ImageId": "i", "VirtualPrivateCloud": {"VpcId": "vpc-other"}});
     let package = json!({"ImageId": "i", "InternetAccessible": {"BandwidthPackageId": "bwp-12345678"}});
+    let unshared = |mut asked: Value| {
+        let internet = json!({"InternetMaxBandwidthOut": 5, "InternetChargeType": "BANDWIDTH_PACKAGE"});
+        asked["InternetAccessible"] = internet;
+        asked
+    };
     let (i, e) = (instance.as_str(), eip.as_str());
     for (action, params, code) in [
         ("RunInstances", json!({}), "MissingParameter"),
@@ -191,6 +198,16 @@ async fn what_is_asked_wrongly_is_refused_by_its_code() {
         ("RunInstances", outside, "VpcAddrNotInSubNet"),
         ("RunInstances", vpc, "InvalidVpcId.NotFound"),
         ("RunInstances", package, "InvalidParameterValue.BandwidthPackageIdNotFound"),
+        (
+            "RunInstances",
+            json!({"ImageId": "i", "UserData": "#!/bin/sh"}),
+            "InvalidParameterValue.InvalidUserDataFormat",
+        ),
+        (
+            "ModifyInstancesAttribute",
+            json!({"InstanceIds": [i], "UserData": "AAAA".repeat(5462)}),
+            "InvalidParameterValue.LimitExceeded",
+        ),
         ("DescribeInstances", json!({"InstanceIds": ["i-1"]}), "InvalidInstanceId.Malformed"),
         ("DescribeInstances", json!({"Filters": [{"Name": "colour", "Values": ["red"]}]}), "InvalidFilter"),
         (
@@ -235,6 +252,32 @@ async fn what_is_asked_wrongly_is_refused_by_its_code() {
             "DeleteBandwidthPackage",
             json!({"BandwidthPackageId": "bwp-x"}),
             "InvalidParameterValue.BandwidthPackageNotFound",
+        ),
+        ("RunInstances", unshared(json!({"ImageId": "i"})), "InvalidParameterCombination"),
+        ("AllocateAddresses", json!({"InternetChargeType": "BANDWIDTH_PACKAGE"}), "InvalidParameterValue.Combination"),
+        (
+            "ModifyAddressInternetChargeType",
+            json!({"AddressId": e, "InternetChargeType": "BANDWIDTH_PACKAGE"}),
+            "InvalidParameterValue.Combination",
+        ),
+        (
+            "ResetInstancesInternetMaxBandwidth",
+            unshared(json!({"InstanceIds": [i]})),
+            "InvalidParameterValue.Combination",
+        ),
+        ("AllocateAddresses", json!({"Egress": "center_egress2"}), "InvalidParameterValue.UnsupportedEgress"),
+        ("AllocateAddresses", json!({"IPChargeType": "IP_PREPAID_BY_MONTH"}), "InvalidParameterValue.Combination"),
+        ("AllocateAddresses", json!({"AnycastZone": "ANYCAST_ZONE_GLOBAL"}), "InvalidParameterValue.Combination"),
+        ("AllocateAddresses", json!({"AddressChargePrepaid": {"AutoRenewFlag": 3}}), "InvalidParameterValue.Range"),
+        (
+            "AssociateAddress",
+            json!({"AddressId": e, "InstanceId": i, "EipDirectConnection": "True"}),
+            "UnsupportedOperation",
+        ),
+        (
+            "ModifyAddressAttribute",
+            json!({"AddressId": e, "EipVisibleOnEni": true}),
+            "UnsupportedOperation.ModifyAddressAttribute",
         ),
         ("InquireNothing", json!({}), "InvalidAction"),
     ] {
@@ -462,6 +505,21 @@ async fn what_terraform_asks_on_the_way_is_answered() {
     served.does("ReleaseAddresses", json!({"AddressIds": [eip]})).await;
     let gone = json!({"AddressIds": [eip], "Filters": [{"Name": "business-type", "Values": ["CDC"]}]});
     assert_eq!(served.does("DescribeAddresses", gone).await["TotalCount"], 0);
+}
+
+#[tokio::test]
+async fn what_is_not_offered_is_refused_by_its_name_and_everything_else_is_done_by_something() {
+    let served = Served::new().await;
+    for action in ACTIONS {
+        assert_eq!(action.extent == Extent::Not, action.run.is_none(), "{}", action.name);
+        if action.extent == Extent::Not {
+            let refused = served.of("alice", action.name, json!({})).await.unwrap_err();
+            assert_eq!(refused.code, "InvalidAction");
+            assert_eq!(refused.message, format!("{} is not offered here", action.name));
+        }
+    }
+    let names: std::collections::BTreeSet<_> = ACTIONS.iter().map(|action| action.name).collect();
+    assert_eq!(names.len(), ACTIONS.len(), "an action is there twice");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Requests as the official clients sent them, at a known time with a known key, and what becomes of them when anything is
 //! altered. Where a client could not be run, its request was built to what is known of it.
 
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use hyper::Request;
 use hyper::body::Bytes;
 use serde_json::{Value, json};
+use sha2::{Digest as _, Sha256};
 
 use super::*;
 use crate::api::call::{Call, Language};
@@ -151,6 +153,35 @@ fn the_clock_may_differ_by_five_minutes_and_no_more() {
     for time in ["", "soon", "-1795174988", "+1795174988", "1795174988.0", "99999999999999999999"] {
         let sent = altered(PYTHON, "X-TC-Timestamp: 1795174988", &format!("X-TC-Timestamp: {time}"));
         assert_eq!(code(&sent), "InvalidParameter", "{time}");
+    }
+}
+
+/// The Python SDK's request, signed rightly, but for this day.
+fn signed_for(day: &str) -> String {
+    let mac = |key: &[u8], text: &str| {
+        let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
+        mac.update(text.as_bytes());
+        mac.finalize().into_bytes().to_vec()
+    };
+    let (head, body) = PYTHON.split_once("\r\n\r\n").unwrap();
+    let value = |name: &str| head.split("\r\n").find_map(|line| line.strip_prefix(name)?.strip_prefix(": ")).unwrap();
+    let lines = format!("content-type:{}\nhost:{}\n", value("Content-Type"), value("Host"));
+    let request = format!("POST\n/\n\n{lines}\ncontent-type;host\n{}", hex::encode(Sha256::digest(body)));
+    let scope = format!("{day}/vpc/tc3_request");
+    let signed = format!("TC3-HMAC-SHA256\n{THEN}\n{scope}\n{}", hex::encode(Sha256::digest(request)));
+    let key = [day, "vpc", "tc3_request"].iter().fold(format!("TC3{KEY}").into_bytes(), |key, part| mac(&key, part));
+    let (before, _) = value("Authorization").split_once("Credential=").unwrap();
+    let credential = format!("{before}Credential=AKIDexample/{scope}, SignedHeaders=content-type;host");
+    let authorization = format!("{credential}, Signature={}", hex::encode(mac(&key, &signed)));
+    altered(PYTHON, value("Authorization"), &authorization)
+}
+
+#[test]
+fn a_signature_is_for_the_day_of_its_timestamp_and_no_other() {
+    assert_eq!(signed_for("2026-11-20"), PYTHON, "signed as the SDK does it");
+    for day in ["2026-11-19", "2026-11-21", "2025-11-20", "", "2026-11-20 "] {
+        let error = judged(&signed_for(day), KEY, THEN, true).unwrap_err();
+        assert_eq!(error.code, "AuthFailure.SignatureFailure", "{day}");
     }
 }
 

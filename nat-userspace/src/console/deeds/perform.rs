@@ -206,7 +206,7 @@ fn rename(operations: &mut dyn Operations, account: &AccountId, form: &Fields) -
         return Ok(Done::new(Word::Saved, &[&name]));
     }
     let (eip, address) = eip(operations, account, required(form, "eip")?)?;
-    let changes = EipChanges { name: Some(required(form, "name")?.to_owned()), ..EipChanges::default() };
+    let changes = EipChanges { name: Some(Some(required(form, "name")?.to_owned())), ..EipChanges::default() };
     operations.perform(Command::ModifyEip { account: account.clone(), eip, changes })?;
     Ok(Done::new(Word::Saved, &[&address]))
 }

@@ -139,6 +139,38 @@ async fn a_form_that_says_too_little_is_shown_again() {
 }
 
 #[tokio::test]
+async fn what_cannot_be_agreed_on_is_refused_here_too() {
+    during(async |visit| {
+        let client = visit.enter("AKIDwriter").await;
+        let (eip, web) = ([("of", "eip"), ("eip", "eip-one")], [("of", "instance"), ("instance", "ins-web")]);
+        let by_hour = ("charge", "BANDWIDTH_POSTPAID_BY_HOUR");
+        let (much, less) = (("bandwidth", "101"), ("bandwidth", "100"));
+        let of =
+            |whose: [(&'static str, &'static str); 2], more: &[(&'static str, &'static str)]| [&whose, more].concat();
+        for (deed, place, fields, sentence) in [
+            ("allocate", "", vec![much], "more than the 100 that there can be"),
+            ("allocate", "", vec![less, ("charge", "BANDWIDTH_PACKAGE")], "shares a package"),
+            ("bandwidth", "eip=eip-one", of(eip, &[much]), "more than the 100 that there can be"),
+            ("bandwidth", "eip=eip-one", of(eip, &[much, by_hour]), "more than the 100 that there can be"),
+            ("bandwidth", "eip=eip-one", of(eip, &[less, ("charge", "BANDWIDTH_PACKAGE")]), "shares a package"),
+            ("bandwidth", "instance=ins-web", of(web, &[much]), "more than the 100 that there can be"),
+        ] {
+            let reply = client.act(deed, place, &fields).await;
+            assert!(reply.status == 409 && reply.body.contains(sentence), "{deed} {fields:?}: {}", reply.body);
+        }
+        assert_eq!(visit.eips().await, 2);
+        for charge in ["BANDWIDTH_POSTPAID_BY_HOUR", "TRAFFIC_POSTPAID_BY_HOUR"] {
+            client.done("bandwidth", "eip=eip-one", &of(eip, &[less, ("charge", charge)])).await;
+        }
+        let reply = client.act("bandwidth", "eip=eip-one", &of(eip, &[less, by_hour])).await;
+        assert!(reply.status == 409 && reply.body.contains("was changed 2 times"), "{}", reply.body);
+        let page = client.get("/addresses/eip-one").await.body;
+        assert!(page.contains("100 Mbit/s") && page.contains("By traffic"), "{page}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_reader_changes_nothing() {
     during(async |visit| {
         let client = visit.enter("AKIDreader").await;

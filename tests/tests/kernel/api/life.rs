@@ -97,6 +97,32 @@ fn a4_a7_an_ordinary_address_stays_and_is_not_the_users_to_bind_change_or_releas
 }
 
 #[test]
+fn an_instance_that_stops_without_charge_gives_its_address_back_and_gets_another_when_it_starts() {
+    let lab = serving();
+    let user = user(&lab, PYTHON, USER);
+    let web = user.run(A, 5);
+    let first = user.one_public(&web);
+    answers(&lab, &first);
+    user.does("cvm", "StopInstances", json!({ "InstanceIds": [web], "StoppedMode": "STOP_CHARGING" }));
+    is_silent(&lab, &first);
+    assert_eq!(user.ordinary(), [""; 0]);
+    let told = user.does("cvm", "DescribeInstances", json!({ "InstanceIds": [web] }));
+    let shown = only(&told["InstanceSet"], &told);
+    assert_eq!((&shown["InstanceState"], &shown["StopChargingMode"]), (&json!("STOPPED"), &json!("STOP_CHARGING")));
+    assert!(shown["PublicIpAddresses"].as_array().is_none_or(Vec::is_empty), "{shown:#}");
+    // It speaks to nobody either.
+    let outside = lab.at_internet.watch();
+    Sender::instance(&lab, &lab.a).send(&Packet::new(A, INTERNET).udp(4000, 9, b"anybody there?"));
+    lab.settle().unwrap();
+    assert!(outside.arrived().iter().filter_map(|frame| packet(frame)).all(|seen| seen.source() != A), "it leaks");
+    user.does("cvm", "StartInstances", json!({ "InstanceIds": [web] }));
+    let second = user.one_public(&web);
+    assert_ne!(first, second);
+    answers(&lab, &second);
+    is_silent(&lab, &first);
+}
+
+#[test]
 fn a7_where_the_operator_permits_it_an_ordinary_address_is_returned_and_changed() {
     let lines = "api_changes_per_second = 0\nreturn_ordinary_ip = true\nchange_ordinary_ip = true\n";
     let lab = serving_with(lines, &["203.0.113.0/28"]);

@@ -3,11 +3,12 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use lab::clients::{USUAL, Way};
 use lab::lab::edges::USER;
 use lab::lab::{A, B};
 use serde_json::{Value, json};
 
-use super::{NODE, PYTHON, TCCLI, instance, serving, text, user};
+use super::{NODE, PYTHON, TCCLI, instance, refused, serving, text, user};
 
 fn filter(name: &str, values: &[&str]) -> Value {
     json!({ "Filters": [{ "Name": name, "Values": values }] })
@@ -59,6 +60,7 @@ fn every_filter_finds_what_has_the_value_and_nothing_else() {
         ("creation-end-time", "2090-01-01T00:00:00Z", "2020-01-01T00:00:00Z", (2, 0)),
         ("ipv6-address", "2001:db8::1", "2001:db8::2", none),
         ("host-id", "host-1", "host-2", none),
+        ("dedicated-cluster-id", "cluster-1", "cluster-2", none),
     ] {
         let answers = user.all(&[
             ("cvm", "DescribeInstances", filter(name, &[value])),
@@ -80,8 +82,11 @@ fn every_filter_finds_what_has_the_value_and_nothing_else() {
         ("is-arrears", "false", "true", (2, 0)),
         ("address-type", "EIP", "AnycastEIP", (2, 0)),
         ("address-isp", "BGP", "CMCC", (2, 0)),
+        ("address-egress", "center_egress1", "center_egress2", (2, 0)),
         ("tag-key", "team", "Team", ours),
+        ("tag-value", "net", "Net", ours),
         ("tag:team", "net", "web", ours),
+        ("dedicated-cluster-id", "cluster-1", "cluster-2", none),
         ("business-type", "CDC", "CDN", none),
         ("address-id", &free, &bound, (1, 1)),
     ] {
@@ -102,6 +107,61 @@ fn every_filter_finds_what_has_the_value_and_nothing_else() {
     assert_eq!(user.does("cvm", "DescribeInstances", both("web"))["TotalCount"], 1);
     assert_eq!(user.does("cvm", "DescribeInstances", both("nobody else"))["TotalCount"], 0);
     assert_eq!(user.does("cvm", "DescribeInstances", json!({}))["TotalCount"], all.0);
+}
+
+/// As `Filters.0.Values.0=…`, `True` or `true`, and texts for numbers.
+#[test]
+fn lists_filters_and_booleans_are_understood_flattened_into_a_query_too() {
+    let lab = serving();
+    for client in [PYTHON, NODE] {
+        let user = user(&lab, client, USER);
+        let get = |action: &str, request: Value| {
+            let service = if action.contains("Instances") { "cvm" } else { "vpc" };
+            let way = Way { method: "GET", ..USUAL };
+            let answer = user.0.calls_by(way, &[(service, action, request)]).unwrap().remove(0);
+            assert!(answer["Code"].is_null(), "{client:?} {action}: {answer:#}");
+            answer
+        };
+        let mut asked = instance(A, 5);
+        asked["TagSpecification"] = json!([{ "ResourceType": "instance", "Tags": [
+            { "Key": "team", "Value": "net & more=你" }, { "Key": "stage", "Value": "test" }] }]);
+        let web = text(&get("RunInstances", asked.clone())["InstanceIdSet"][0]);
+        asked["DryRun"] = true.into();
+        asked["VirtualPrivateCloud"]["PrivateIpAddresses"] = json!([B]);
+        assert!(get("RunInstances", asked)["InstanceIdSet"].is_null());
+        let told = get(
+            "DescribeInstances",
+            json!({ "Filters": [
+            { "Name": "tag:team", "Values": ["nobody", "net & more=你"] },
+            { "Name": "instance-state", "Values": ["RUNNING"] }], "Limit": 5 }),
+        );
+        assert_eq!((&told["TotalCount"], &told["InstanceSet"][0]["InstanceId"]), (&json!(1), &json!(web)), "{told:#}");
+        assert_eq!(told["InstanceSet"][0]["Tags"].as_array().unwrap().len(), 2);
+
+        let tags = json!([{ "Key": "team", "Value": "net" }, { "Key": "stage", "Value": "test" }]);
+        let two = get("AllocateAddresses", json!({ "AddressCount": 2, "Tags": tags }))["AddressSet"].clone();
+        let told = get(
+            "DescribeAddresses",
+            json!({ "AddressIds": two, "Filters": [
+            { "Name": "tag:stage", "Values": ["test"] }, { "Name": "is-arrears", "Values": ["false"] }] }),
+        );
+        assert_eq!(told["TotalCount"], 2, "{told:#}");
+        get("AssociateAddress", json!({ "AddressId": two[0], "InstanceId": web, "EipDirectConnection": false }));
+        get("DisassociateAddress", json!({ "AddressId": two[0], "ReallocateNormalPublicIp": false }));
+        assert_eq!(user.public(&web), [""; 0]);
+        get("AssociateAddress", json!({ "AddressId": two[0], "InstanceId": web }));
+        get("DisassociateAddress", json!({ "AddressId": two[0], "ReallocateNormalPublicIp": true }));
+        user.one_public(&web);
+        get("ModifyInstancesAttribute", json!({ "InstanceIds": [web], "DisableApiTermination": true }));
+        refused(
+            &user.call("cvm", "TerminateInstances", json!({ "InstanceIds": [web] })),
+            "UnsupportedOperation.InstancesProtected",
+        );
+        get("ModifyInstancesAttribute", json!({ "InstanceIds": [web], "DisableApiTermination": false }));
+        get("ReleaseAddresses", json!({ "AddressIds": two }));
+        get("TerminateInstances", json!({ "InstanceIds": [web] }));
+        assert_eq!(get("DescribeInstances", json!({}))["TotalCount"], 0);
+    }
 }
 
 #[test]

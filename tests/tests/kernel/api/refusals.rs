@@ -7,10 +7,10 @@ use std::path::Path;
 use lab::clients::go::{self, Found};
 use lab::clients::{Call, installed};
 use lab::lab::edges::USER;
-use lab::lab::{A, B, C, Lab};
+use lab::lab::{A, B, C, Lab, SOON, wait};
 use serde_json::{Value, json};
 
-use super::{PYTHON, TCCLI, User, answers, instance, refused, serving, serving_with, text, user};
+use super::{OTHER, PYTHON, TCCLI, User, answers, instance, refused, serving, serving_with, text, user};
 
 /// A call, and the code it is refused with.
 type Row<'a> = (Call<'a>, &'a str);
@@ -112,15 +112,20 @@ impl Estate {
             run(&field("InstanceCount", json!(0)), "InvalidParameterValue.Range"),
             run(&field("InstanceCount", json!(501)), "InvalidParameterValue.Range"),
             run(&field("InstanceCount", json!("many")), "InvalidParameter"),
+            run(&field("MinCount", json!(2)), "InvalidParameterValue.InvalidParameterMinCount"),
+            run(&field("MinCount", json!(0)), "InvalidParameterValue.InvalidParameterMinCount"),
             run(&field("ClientToken", json!("x".repeat(65))), "InvalidClientToken.TooLong"),
             run(&field("ClientToken", json!("with blank")), "InvalidParameterValue"),
             run(&field("Placement", json!({ "Zone": "eu-frankfurt-1" })), "InvalidZone.MismatchRegion"),
             run(&field("InstanceChargeType", json!("SPOTPAID")), "UnsupportedOperation.InstanceChargeType"),
             run(&field("InstanceChargeType", json!("PREPAID")), "MissingParameter"),
             run(&field("UserData", json!("x".repeat(22_000))), "InvalidParameterValue.LimitExceeded"),
+            run(&field("UserData", json!("#!/bin/sh")), "InvalidParameterValue.InvalidUserDataFormat"),
             run(&internet("InternetMaxBandwidthOut", json!(101)), "InvalidParameterValue.Range"),
             run(&internet("InternetMaxBandwidthOut", json!(-1)), "InvalidParameterValue.Range"),
             run(&internet("InternetChargeType", json!("BY_MOONLIGHT")), "InvalidParameterValue"),
+            run(&internet("InternetChargeType", json!("BANDWIDTH_PACKAGE")), "InvalidParameterCombination"),
+            run(&internet("BandwidthPackageId", json!(empty)), "InvalidParameterCombination"),
             run(
                 &internet("BandwidthPackageId", json!("bwp-00000000")),
                 "InvalidParameterValue.BandwidthPackageIdNotFound",
@@ -175,6 +180,22 @@ impl Estate {
                 "ResetInstancesInternetMaxBandwidth",
                 json!({ "InstanceIds": [plain], "InternetAccessible": { "InternetMaxBandwidthOut": 101 } }),
                 "InvalidParameterValue.BandwidthOutOfRange",
+            ),
+            cvm(
+                "ResetInstancesInternetMaxBandwidth",
+                json!({ "InstanceIds": [plain], "InternetAccessible": {
+                    "InternetMaxBandwidthOut": 5, "InternetChargeType": "BANDWIDTH_PACKAGE" } }),
+                "InvalidParameterValue.Combination",
+            ),
+            cvm(
+                "ModifyInstancesAttribute",
+                json!({ "InstanceIds": [web], "UserData": "IyEvYmlu*" }),
+                "InvalidParameterValue.InvalidUserDataFormat",
+            ),
+            cvm(
+                "ModifyInstancesAttribute",
+                json!({ "InstanceIds": [web], "UserData": "x".repeat(22_000) }),
+                "InvalidParameterValue.LimitExceeded",
             ),
             (
                 ("vpc", "DeleteBandwidthPackage", json!({ "BandwidthPackageId": empty[1..] })),
@@ -235,6 +256,27 @@ impl Estate {
                 json!({ "BandwidthPackageId": package, "InternetChargeType": "TRAFFIC_POSTPAID_BY_HOUR" }),
                 "InvalidParameterValue.Combination",
             ),
+            vpc(
+                "AllocateAddresses",
+                json!({ "InternetChargeType": "BANDWIDTH_PACKAGE" }),
+                "InvalidParameterValue.Combination",
+            ),
+            vpc("AllocateAddresses", json!({ "Egress": "center_egress2" }), "InvalidParameterValue.UnsupportedEgress"),
+            vpc(
+                "AllocateAddresses",
+                json!({ "IPChargeType": "IP_PREPAID_BY_MONTH" }),
+                "InvalidParameterValue.Combination",
+            ),
+            vpc(
+                "AllocateAddresses",
+                json!({ "AntiDDoSPackageId": "bgp-12345678" }),
+                "InvalidParameterValue.Combination",
+            ),
+            vpc(
+                "AllocateAddresses",
+                json!({ "InternetChargeType": "BANDWIDTH_PREPAID_BY_MONTH", "AddressChargePrepaid": { "Period": 1, "AutoRenewFlag": 3 } }),
+                "InvalidParameterValue.Range",
+            ),
             vpc("AllocateAddresses", json!({ "ClientToken": "x".repeat(65) }), "InvalidClientToken.TooLong"),
             vpc(
                 "AllocateAddresses",
@@ -255,6 +297,11 @@ impl Estate {
                 "AssociateAddress",
                 json!({ "AddressId": free, "InstanceId": plain, "NetworkInterfaceId": cards[1] }),
                 "InvalidParameterConflict",
+            ),
+            vpc(
+                "AssociateAddress",
+                json!({ "AddressId": free, "InstanceId": plain, "EipDirectConnection": true }),
+                "UnsupportedOperation",
             ),
             card(free, "eni-00000000", "10.0.0.21", "InvalidNetworkInterfaceId.NotFound"),
             card(free, &cards[1], "10.0.0.99", "InvalidNetworkInterfaceId.NotFound"),
@@ -298,6 +345,11 @@ impl Estate {
                 "InvalidParameterValue",
             ),
             vpc(
+                "ModifyAddressAttribute",
+                json!({ "AddressId": free, "EipDirectConnection": "TRUE" }),
+                "UnsupportedOperation.ModifyAddressAttribute",
+            ),
+            vpc(
                 "ModifyAddressesBandwidth",
                 json!({ "AddressIds": [free, bound], "InternetMaxBandwidthOut": 101 }),
                 "InvalidParameterValue.BandwidthOutOfRange",
@@ -312,6 +364,12 @@ impl Estate {
                 json!({ "AddressId": changed, "InternetChargeType": "BANDWIDTH_POSTPAID_BY_HOUR" }),
                 "LimitExceeded.ModifyAddressInternetChargeTypeQuota",
             ),
+            vpc(
+                "ModifyAddressInternetChargeType",
+                json!({ "AddressId": free, "InternetChargeType": "BANDWIDTH_PACKAGE" }),
+                "InvalidParameterValue.Combination",
+            ),
+            vpc("RenewAddresses", json!({ "AddressIds": [free] }), "InvalidAction"),
             vpc("CreateBandwidthPackage", json!({ "NetworkType": "PIGEON" }), "InvalidParameterValue"),
             vpc(
                 "DeleteBandwidthPackage",
@@ -378,7 +436,7 @@ fn every_documented_refusal_has_its_code_and_changes_nothing() {
 
 /// Whether the clients' own lists have the code; what any action may answer is on none of them.
 fn is_documented(code: &str) -> bool {
-    const OF_ALL: [&str; 3] = ["InvalidParameter", "InvalidParameterValue", "MissingParameter"];
+    const OF_ALL: [&str; 4] = ["InvalidAction", "InvalidParameter", "InvalidParameterValue", "MissingParameter"];
     let library = installed("cloud-sdk").join("lib");
     let python = fs::read_dir(&library).unwrap().next().unwrap().unwrap().path();
     let list = |service: &str| {
@@ -423,14 +481,59 @@ fn limits_of_accounts_and_pools_are_told_and_leave_nothing_half_made() {
     many["VirtualPrivateCloud"]["PrivateIpAddresses"] = json!(["10.0.0.41", "10.0.0.42", "10.0.0.43", "10.0.0.44"]);
     refused(&user.call("cvm", "RunInstances", many.clone()), "ResourcesSoldOut.EipInsufficient");
     many["DryRun"] = true.into();
-    refused(&user.call("cvm", "RunInstances", many), "ResourcesSoldOut.EipInsufficient");
+    refused(&user.call("cvm", "RunInstances", many.clone()), "ResourcesSoldOut.EipInsufficient");
     assert_eq!(user.does("cvm", "DescribeInstances", json!({}))["TotalCount"], 2);
-    for private in ["10.0.0.41", "10.0.0.42", "10.0.0.43"] {
-        user.run(private.parse().unwrap(), 1);
-    }
+    // Where fewer are enough, so many are made as there are addresses for.
+    many["DryRun"] = false.into();
+    many["MinCount"] = 4.into();
+    let too_few = user.call("cvm", "RunInstances", many.clone());
+    refused(&too_few, "ResourceInsufficient.InsufficientOfferingMinimum");
+    many["MinCount"] = 2.into();
+    let made = user.does("cvm", "RunInstances", many);
+    assert_eq!(made["InstanceIdSet"].as_array().unwrap().len(), 3, "{made:#}");
+    assert_eq!(user.does("cvm", "DescribeInstances", json!({}))["TotalCount"], 5);
     user.does("vpc", "ReleaseAddresses", json!({ "AddressIds": [eips[2]] }));
     refused(&allocate(1), "ResourceInsufficient");
     answers(&lab, &second);
+}
+
+#[test]
+fn full_maps_are_told_and_take_no_address_from_anybody() {
+    let lines = "api_changes_per_second = 0\nmax_pairs = 2\nmax_instances = 3\n";
+    let lab = serving_with(lines, &["203.0.113.0/28"]);
+    let user = user(&lab, PYTHON, USER);
+    let (web, db) = (user.run(A, 5), user.run(B, 5));
+    let addresses = [user.one_public(&web), user.one_public(&db)];
+    refused(&user.call("cvm", "RunInstances", instance(C, 5)), "LimitExceeded");
+    let plain = user.run(C, 0);
+    let (eip, _) = user.allocate();
+    let bind = |instance: &str| json!({ "AddressId": eip, "InstanceId": instance });
+    refused(&user.call("vpc", "AssociateAddress", bind(&plain)), "LimitExceeded");
+    refused(&user.call("cvm", "RunInstances", instance([10, 0, 0, 30].into(), 0)), "LimitExceeded");
+    addresses.iter().for_each(|address| answers(&lab, address));
+    // In the place of another there is room.
+    user.bind(&eip, &web);
+    answers(&lab, &user.one_public(&web));
+    answers(&lab, &addresses[1]);
+}
+
+#[test]
+fn reads_are_counted_by_the_second_too_and_each_accounts_are_its_own() {
+    let lab = serving_with("api_reads_per_second = 2\n", &["203.0.113.0/28"]);
+    let read = ("vpc", "DescribeAddresses", json!({}));
+    let said = user(&lab, PYTHON, USER).all(&vec![read; 20]);
+    let count = |code: &Value| said.iter().filter(|answer| answer["Code"] == *code).count();
+    let (let_in, limited) = (count(&Value::Null), count(&json!("RequestLimitExceeded")));
+    assert!(let_in >= 2 && limited >= 10 && let_in + limited == 20, "{let_in} and {limited}");
+    // In the moment in which we have none left, others have theirs, and we have those of another action.
+    let code = |who, action: &str| {
+        let signed = go::sign(who, Found::ByEndpoint, go::now(), ("vpc", action, &json!({}))).unwrap();
+        signed.send(&lab.gateway).unwrap()["Error"]["Code"].clone()
+    };
+    let spent = || (code(USER, "DescribeAddresses") == "RequestLimitExceeded").then_some(());
+    wait::until("the reads of this second to be spent", SOON, spent).unwrap();
+    assert_eq!(code(OTHER, "DescribeAddresses"), Value::Null);
+    assert_eq!(code(USER, "DescribeAddressQuota"), Value::Null);
 }
 
 #[test]
