@@ -5,6 +5,7 @@ use std::time::Duration;
 use anyhow::{Context as _, Result};
 use serde::Serialize;
 use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
 use tokio::time::{sleep, timeout};
@@ -87,73 +88,94 @@ async fn accept(
     }
 }
 
-async fn converse(
-    stream: UnixStream,
-    handle: Handle,
-    imports: Imports,
-    mut closed: watch::Receiver<bool>,
-) -> Result<()> {
+async fn converse(stream: UnixStream, handle: Handle, imports: Imports, closed: watch::Receiver<bool>) -> Result<()> {
     let peer = stream.peer_cred().context("the peer is unknown")?;
-    let (uid, pid) = (peer.uid(), peer.pid().unwrap_or_default());
-    let (read, mut write) = stream.into_split();
-    let mut read = BufReader::new(read);
+    let (read, write) = stream.into_split();
+    let mut conversation = Conversation { peer, read: BufReader::new(read), write, handle, imports, closed };
     loop {
         let line = tokio::select! {
-            line = timeout(IDLE, next_line(&mut read, LONGEST_REQUEST)) => line.context("idle")??,
-            _ = closed.changed() => return Ok(()),
+            line = timeout(IDLE, next_line(&mut conversation.read, LONGEST_REQUEST)) => line.context("idle")??,
+            _ = conversation.closed.changed() => return Ok(()),
         };
-        let (request, mut last) = match line {
-            Line::Whole(text) => (decode(&text), false),
+        let said = match line {
+            Line::Whole(text) => match decode(&text) {
+                Ok(request) => conversation.answer(request).await?,
+                Err(complaint) => Some(Said { reply: Err(complaint), last: false }),
+            },
             Line::TooLong => {
                 let message = format!("a request must not be longer than {LONGEST_REQUEST} bytes");
-                (Err(Complaint::invalid_request(message)), true)
+                Some(Said { reply: Err(Complaint::invalid_request(message)), last: true })
             }
-            Line::End => return Ok(()),
+            Line::End => None,
         };
-        let reply = match request {
-            Ok(request) => {
-                let (name, changes) = (request.name(), request.changes());
-                let reply = match request {
-                    Request::Import(import) => {
-                        let imported = tokio::select! {
-                            imported = imports.serve(import, &mut read, &mut write, &handle) => imported?,
-                            _ = closed.changed() => return Ok(()),
-                        };
-                        // Pairs that nobody will read may still be under way.
-                        last = imported.is_err();
-                        imported.map(Answer::Imported)
-                    }
-                    Request::History { account, of, at } => {
-                        past::history(account, of, at, &handle).await.map(Answer::History)
-                    }
-                    Request::HistoryPrune { before } => past::prune(before, &handle).await.map(Answer::Pruned),
-                    Request::Events { since, follow } => {
-                        let told = tokio::select! {
-                            told = events::serve(since, follow, &mut read, &mut write, &handle, PATIENCE) => told?,
-                            _ = closed.changed() => Err(GatewayError::Stopping.into()),
-                        };
-                        last = told.is_err();
-                        told.map(Answer::EventsEnd)
-                    }
-                    request => {
-                        let work = move |operations: &mut dyn Operations| answer(request, operations);
-                        let answered = if changes { handle.change(work).await } else { handle.ask(work).await };
-                        answered.map_err(Complaint::from).flatten()
-                    }
-                };
-                match &reply {
-                    Err(complaint) => info!(uid, pid, code = complaint.code, "{name} failed: {}", complaint.message),
-                    Ok(_) if changes => info!(uid, pid, "{name}"),
-                    Ok(_) => debug!(uid, pid, "{name}"),
-                }
-                reply
-            }
-            Err(complaint) => Err(complaint),
-        };
-        timeout(IDLE, write.write_all(&encode(reply))).await.context("the reply was not taken")??;
+        let Some(Said { reply, last }) = said else { return Ok(()) };
+        timeout(IDLE, conversation.write.write_all(&encode(reply))).await.context("the reply was not taken")??;
         if last {
             return Ok(());
         }
+    }
+}
+
+/// A connection, and what its requests are answered by.
+struct Conversation {
+    peer: UCred,
+    read: BufReader<OwnedReadHalf>,
+    write: OwnedWriteHalf,
+    handle: Handle,
+    imports: Imports,
+    closed: watch::Receiver<bool>,
+}
+
+/// A reply, and whether it ends the conversation.
+struct Said {
+    reply: Result<Answer, Complaint>,
+    last: bool,
+}
+
+impl Conversation {
+    /// What the request is answered with, noted in the log; none where the socket was closed meanwhile.
+    async fn answer(&mut self, request: Request) -> Result<Option<Said>> {
+        let (name, changes) = (request.name(), request.changes());
+        let Some(said) = self.carry_out(request).await? else { return Ok(None) };
+        let (uid, pid) = (self.peer.uid(), self.peer.pid().unwrap_or_default());
+        match &said.reply {
+            Err(complaint) => info!(uid, pid, code = complaint.code, "{name} failed: {}", complaint.message),
+            Ok(_) if changes => info!(uid, pid, "{name}"),
+            Ok(_) => debug!(uid, pid, "{name}"),
+        }
+        Ok(Some(said))
+    }
+
+    async fn carry_out(&mut self, request: Request) -> Result<Option<Said>> {
+        let Conversation { read, write, handle, imports, closed, .. } = self;
+        let reply = match request {
+            Request::Import(import) => {
+                let imported = tokio::select! {
+                    imported = imports.serve(import, read, write, handle) => imported?,
+                    _ = closed.changed() => return Ok(None),
+                };
+                // Pairs that nobody will read may still be under way.
+                let last = imported.is_err();
+                return Ok(Some(Said { reply: imported.map(Answer::Imported), last }));
+            }
+            Request::Events { since, follow } => {
+                let told = tokio::select! {
+                    told = events::serve(since, follow, read, write, handle, PATIENCE) => told?,
+                    _ = closed.changed() => Err(GatewayError::Stopping.into()),
+                };
+                let last = told.is_err();
+                return Ok(Some(Said { reply: told.map(Answer::EventsEnd), last }));
+            }
+            Request::History { account, of, at } => past::history(account, of, at, handle).await.map(Answer::History),
+            Request::HistoryPrune { before } => past::prune(before, handle).await.map(Answer::Pruned),
+            request => {
+                let changes = request.changes();
+                let work = move |operations: &mut dyn Operations| answer(request, operations);
+                let answered = if changes { handle.change(work).await } else { handle.ask(work).await };
+                answered.map_err(Complaint::from).flatten()
+            }
+        };
+        Ok(Some(Said { reply, last: false }))
     }
 }
 

@@ -190,7 +190,7 @@ const COLUMNS: [Word; 9] = [
 
 fn list(viewer: &Viewer, caption: Word, body: &Markup) -> Markup {
     html! {
-        div.table-wrap {
+        div.table-wrap data-list {
             table.list {
                 caption.visually-hidden { (viewer.say(caption)) }
                 thead { tr { @for column in COLUMNS { th scope="col" { (viewer.say(column)) } } } }

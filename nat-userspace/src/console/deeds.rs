@@ -1,10 +1,11 @@
 //! What can be done here: for each deed a form that says what will come of it, and what comes of it.
 //!
 //! A form is a dialog over the page where the script runs, and a page of its own where it does not. What the gateway
-//! refuses is said in the form, in the gateway's own words, and what was typed stays.
+//! refuses is said in the form, in the page's language, and what was typed stays.
 
 mod form;
 mod perform;
+mod refused;
 
 use crate::address::{AccountId, ChargeType, EipId, InstanceId, OnUnbind, PackageId};
 use crate::gateway::{GatewayError, Operations};

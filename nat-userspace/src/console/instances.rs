@@ -167,7 +167,7 @@ fn table(viewer: &Viewer, rows: &[InstanceRow]) -> Markup {
         Word::Actions,
     ];
     html! {
-        div.table-wrap {
+        div.table-wrap data-list {
             table.list {
                 caption.visually-hidden { (viewer.say(Word::Instances)) }
                 thead { tr { @for column in columns { th scope="col" { (viewer.say(column)) } } } }

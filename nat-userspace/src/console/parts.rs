@@ -51,14 +51,23 @@ pub(super) fn fence_mark(language: Language, fenced: bool) -> Markup {
 
 /// How far an instance is in its life.
 pub(super) fn state(language: Language, state: InstanceState) -> Markup {
-    let (class, word) = match state {
-        InstanceState::Pending => ("wait", Word::Pending),
-        InstanceState::Running => ("good", Word::Running),
-        InstanceState::Stopped(StopMode::KeepCharging) => ("off", Word::Stopped),
-        InstanceState::Stopped(StopMode::StopCharging) => ("off", Word::StoppedFree),
-        InstanceState::Shutdown => ("bad", Word::Shutdown),
+    let class = match state {
+        InstanceState::Pending => "wait",
+        InstanceState::Running => "good",
+        InstanceState::Stopped(_) => "off",
+        InstanceState::Shutdown => "bad",
     };
-    dot(class, language.say(word))
+    dot(class, language.say(state_word(state)))
+}
+
+pub(super) fn state_word(state: InstanceState) -> Word {
+    match state {
+        InstanceState::Pending => Word::Pending,
+        InstanceState::Running => Word::Running,
+        InstanceState::Stopped(StopMode::KeepCharging) => Word::Stopped,
+        InstanceState::Stopped(StopMode::StopCharging) => Word::StoppedFree,
+        InstanceState::Shutdown => Word::Shutdown,
+    }
 }
 
 /// A coloured dot beside the word that says the same.
@@ -118,10 +127,10 @@ pub(super) fn deed(language: Language, deed: &str, of: &[(&str, Option<&str>)], 
     html! { a.(class) href=(link(&format!("/do/{deed}"), of)) data-dialog { (language.say(label)) } }
 }
 
-/// What stands where there is nothing to list.
+/// What stands where there is nothing to list. The script looks whether there is by now.
 pub(super) fn empty(title: &str, explained: &str, way_on: Option<Markup>) -> Markup {
     html! {
-        div.empty {
+        div.empty data-list {
             svg viewBox="0 0 64 48" width="72" height="54" aria-hidden="true" focusable="false" {
                 rect x="4" y="10" width="56" height="28" rx="4" fill="none" stroke="currentColor" stroke-width="1.5" stroke-dasharray="4 3" {}
                 circle cx="18" cy="24" r="4" fill="none" stroke="currentColor" stroke-width="1.5" {}

@@ -279,7 +279,7 @@ async fn filled_in(
         Ok(subject) => subject,
         // What it was about is gone: what was wrong first says more.
         Err(error) => {
-            let complaint = complaint.unwrap_or_else(|| Complaint::Gateways(error.to_string()));
+            let complaint = complaint.unwrap_or(Complaint::Gateways(error));
             return Ok(trouble(viewer, asked, &complaint));
         }
     };

@@ -276,54 +276,28 @@ const remember = () => {
   try { sessionStorage.setItem(STORED, JSON.stringify([...samples].slice(-64))); } catch { /* Likewise. */ }
 };
 
-// ---- Live rows ----
+// ---- What the page asks by itself ----
 
 const ROWS_EVERY = 5;
-const key = (row) => row.dataset.instance || row.dataset.eip || "";
-const list = document.querySelector("table.list:not(.log) tbody");
-// As the gateway wrote them, without what is drawn here.
-const written = new Map(list ? [...list.rows].map((row) => [key(row), row.outerHTML]) : []);
 
-// Puts rows that are different by now, as when somebody else has bound an address, in the place of those that are there.
-const refreshRows = async () => {
-  const answer = await fetch(location.href, { credentials: "same-origin", headers: background });
-  if (answer.headers.get("X-Go-To") || !answer.ok) return;
-  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
-  const found = parsed.querySelector("table.list:not(.log) tbody");
-  if (!found || (dialog && dialog.open)) return;
-  const rows = [...found.rows];
-  const texts = new Map(rows.map((row) => [key(row), row.outerHTML]));
-  const changed = rows.filter((row) => written.get(key(row)) !== texts.get(key(row)));
-  const inPlace = rows.length === list.rows.length && rows.every((row, index) => key(row) === key(list.rows[index]));
-  if (changed.length === 0 && inPlace) return;
-  const focus = document.activeElement?.closest?.("tbody") === list ? document.activeElement.getAttribute("href") : null;
-  if (inPlace) {
-    for (const row of changed) [...list.rows].find((old) => key(old) === key(row)).replaceWith(row);
-  } else {
-    list.replaceChildren(...rows);
-  }
-  written.clear();
-  for (const [name, text] of texts) written.set(name, text);
-  for (const place of places()) {
-    const kept = samples.get(place.dataset.live);
-    if (kept) show(place, kept);
-  }
-  if (focus) [...list.querySelectorAll("a")].find((link) => link.getAttribute("href") === focus)?.focus();
-};
-
-let failures = 0;
-let rounds = 0;
-
-const poll = async () => {
-  const wanted = [...new Set(places().map((place) => place.dataset.live))];
-  if (wanted.length === 0) return true;
-  const query = wanted.map((address) => `of=${encodeURIComponent(address)}`).join("&");
-  const answer = await fetch(`/live?${query}`, { credentials: "same-origin", headers: background });
+// Its answer; none where the session has ended, which is said then.
+const askUnbidden = async (place) => {
+  const answer = await fetch(place, { credentials: "same-origin", headers: background });
   if (answer.headers.get("X-Go-To")) {
     trouble(told.sessionOver);
-    return false;
+    return null;
   }
-  if (!answer.ok || !(answer.headers.get("Content-Type") || "").startsWith("application/json")) throw new Error("no figures");
+  if (!answer.ok) throw new Error(`answered with ${answer.status}`);
+  return answer;
+};
+
+// Says whether the session goes on, as does what follows.
+const refreshPlots = async () => {
+  const wanted = [...new Set(places().map((place) => place.dataset.live))];
+  const query = wanted.map((address) => `of=${encodeURIComponent(address)}`).join("&");
+  const answer = await askUnbidden(`/live?${query}`);
+  if (!answer) return false;
+  if (!(answer.headers.get("Content-Type") || "").startsWith("application/json")) throw new Error("no figures");
   const { at, rows } = await answer.json();
   for (const place of places()) {
     const counted = rows[place.dataset.live];
@@ -332,15 +306,67 @@ const poll = async () => {
   return true;
 };
 
-const pollForever = async () => {
+const list = () => document.querySelector("[data-list]");
+const rowsOf = (found) => [...(found ? found.querySelectorAll("tbody > tr") : [])];
+const key = (row) => row.dataset.instance || row.dataset.eip || "";
+// As the gateway wrote them, without what is drawn here.
+const written = new Map(rowsOf(list()).map((row) => [key(row), row.outerHTML]));
+
+// Puts rows that are different by now, as when somebody else has bound an address, in the place of those that are there.
+const refreshRows = async () => {
+  const answer = await askUnbidden(location.href);
+  if (!answer) return false;
+  const parsed = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const found = parsed.querySelector("[data-list]");
+  // Where the gateway is busy or about to stop, a sentence comes instead.
+  if (!found) throw new Error("no list");
+  if (dialog && dialog.open) return true;
+  const present = list();
+  const [old, rows] = [rowsOf(present), rowsOf(found)];
+  const texts = new Map(rows.map((row) => [key(row), row.outerHTML]));
+  const changed = rows.filter((row) => written.get(key(row)) !== texts.get(key(row)));
+  const inPlace = rows.length === old.length && rows.every((row, index) => key(row) === key(old[index]));
+  if (changed.length === 0 && inPlace) return true;
+  const active = document.activeElement;
+  const focus = active && present.contains(active) ? active.getAttribute("href") : null;
+  if (inPlace) {
+    for (const row of changed) old.find((one) => key(one) === key(row)).replaceWith(row);
+  } else if (old.length > 0 && rows.length > 0) {
+    present.querySelector("tbody").replaceChildren(...rows);
+  } else {
+    // The first row comes and the last one goes with all that is around them.
+    present.replaceWith(found);
+  }
+  written.clear();
+  for (const [name, text] of texts) written.set(name, text);
+  for (const place of places()) {
+    const kept = samples.get(place.dataset.live);
+    if (kept) show(place, kept);
+  }
+  if (focus) [...list().querySelectorAll("a")].find((link) => link.getAttribute("href") === focus)?.focus();
+  return true;
+};
+
+const askForever = async () => {
+  let failures = 0;
+  let roundsToRows = ROWS_EVERY;
   for (;;) {
     if (!document.hidden) {
+      roundsToRows -= 1;
+      const plots = places().length > 0;
+      const rows = list() !== null && roundsToRows <= 0;
       try {
-        if (!(await poll())) return;
-        rounds += 1;
-        if (list && rounds % ROWS_EVERY === 0) await refreshRows();
-        failures = 0;
-        trouble("");
+        if (plots && !(await refreshPlots())) return;
+        if (rows) {
+          if (!(await refreshRows())) return;
+          // Rows that did not come are asked for every time until they do.
+          roundsToRows = ROWS_EVERY;
+        }
+        // A round in which nothing was asked says nothing about the gateway.
+        if (plots || rows) {
+          failures = 0;
+          trouble("");
+        }
       } catch {
         failures += 1;
         // A single one that is lost is nobody's business.
@@ -354,8 +380,8 @@ const pollForever = async () => {
 // Nobody is logged in: whoever comes next is not shown what was.
 if (!dialog) sessionStorage.removeItem(STORED);
 
-if (places().length > 0 || list) {
+if (places().length > 0 || list()) {
   recall();
   addEventListener("pagehide", remember);
-  pollForever();
+  askForever();
 }

@@ -2,10 +2,13 @@
 
 mod deeds;
 mod entry;
+mod refusals;
 mod scale;
+mod unanswered;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
@@ -38,17 +41,35 @@ fn credential(id: &str, account: &str, access: Access) -> Credential {
     Credential::new(id.into(), KEY.into(), account.parse().unwrap(), access).unwrap()
 }
 
+fn credentials() -> Credentials {
+    let credentials = [
+        credential("AKIDwriter", "acme", Access::ReadWrite),
+        credential("AKIDreader", "acme", Access::ReadOnly),
+        credential("AKIDother", "other", Access::ReadWrite),
+    ];
+    Credentials::new(credentials).unwrap()
+}
+
 /// A console, and a way around it.
 struct Visit {
     address: SocketAddr,
     handle: Handle,
+    state_dir: PathBuf,
+    /// Ends the gateway, and not its console.
+    stop: Mutex<Option<oneshot::Sender<()>>>,
 }
 
 /// A gateway with instances `ins-web` and `ins-spare` and EIP `eip-one` of account `acme`, and `ins-other` and
 /// `eip-other` of account `other`, and its console, while `visit` runs.
 async fn during<R>(visit: impl AsyncFnOnce(&Visit) -> R) -> R {
+    during_with(|_| {}, visit).await
+}
+
+/// The same with another configuration.
+async fn during_with<R>(alter: impl FnOnce(&mut Config), visit: impl AsyncFnOnce(&Visit) -> R) -> R {
     let directory = tempfile::tempdir().unwrap();
-    let config = config(directory.path());
+    let mut config = config(directory.path());
+    alter(&mut config);
     let mut drawn = 0_u64;
     let chance = move || {
         drawn += 1;
@@ -57,21 +78,16 @@ async fn during<R>(visit: impl AsyncFnOnce(&Visit) -> R) -> R {
     let outside = Outside::new(|| Time(1_795_174_980_000), chance);
     let opened = Opened::new(&config, &Environment::default()).unwrap();
     let gateway = opened.take_over(Detached::default(), outside).await.unwrap();
-    let credentials = Credentials::new([
-        credential("AKIDwriter", "acme", Access::ReadWrite),
-        credential("AKIDreader", "acme", Access::ReadOnly),
-        credential("AKIDother", "other", Access::ReadWrite),
-    ]);
     let listener = Listener::bind(&config).await.unwrap().unwrap();
     let address = listener.address();
     let (handle, jobs) = Handle::new();
-    let server = listener.serve(None, Followed::fixed(credentials.unwrap()), handle.clone(), gateway.configuration());
+    let server = listener.serve(None, Followed::fixed(credentials()), handle.clone(), gateway.configuration());
     let (stop, stopped) = oneshot::channel::<()>();
     let run = tokio::spawn(gateway.run(jobs, async { drop(stopped.await) }));
-    let visited = Visit { address, handle };
+    let visited = Visit { address, handle, state_dir: config.state_dir.clone(), stop: Mutex::new(Some(stop)) };
     visited.populate().await;
     let seen = visit(&visited).await;
-    stop.send(()).unwrap();
+    visited.stop_gateway();
     run.await.unwrap().unwrap();
     drop(server);
     seen
@@ -94,6 +110,13 @@ impl Visit {
         for (id, account) in [("eip-one", "acme"), ("eip-other", "other")] {
             let new = NewEip::new(id.parse().unwrap(), account.parse().unwrap());
             self.perform(Command::AllocateEip(new)).await;
+        }
+    }
+
+    /// Has the gateway end, if it has not yet.
+    fn stop_gateway(&self) {
+        if let Some(stop) = self.stop.lock().unwrap().take() {
+            stop.send(()).unwrap();
         }
     }
 

@@ -8,22 +8,23 @@ use super::super::request::Fields;
 use super::super::rows::{EipRow, InstanceRow, PublicKind};
 use super::super::words::Word;
 use super::perform::Trouble;
-use super::{CHARGES, Deed, Offer, Subject, called, may_have_ordinary};
+use super::{CHARGES, Deed, Offer, Subject, called, may_have_ordinary, refused};
 use crate::address::{ChargeType, PackageId};
+use crate::gateway::GatewayError;
 
 /// What is wrong, as a form says it.
 pub(in crate::console) enum Complaint {
     /// In the page's language.
     Ours(Word),
-    /// The gateway's own sentence.
-    Gateways(String),
+    /// The gateway has refused.
+    Gateways(GatewayError),
 }
 
 impl From<Trouble> for Complaint {
     fn from(trouble: Trouble) -> Self {
         match trouble {
             Trouble::Form(word) => Complaint::Ours(word),
-            Trouble::Refused(error) => Complaint::Gateways(error.to_string()),
+            Trouble::Refused(error) => Complaint::Gateways(error),
         }
     }
 }
@@ -104,8 +105,12 @@ fn complain(viewer: &Viewer, complaint: &Complaint) -> Markup {
         div.notice.bad role="alert" tabindex="-1" data-focus {
             @match complaint {
                 Complaint::Ours(word) => (viewer.say(*word)),
-                Complaint::Gateways(sentence) => {
-                    strong { (viewer.say(Word::Refused)) } " " span lang="en" { (sentence) }
+                Complaint::Gateways(error) => {
+                    strong { (viewer.say(Word::Refused)) } " "
+                    @match refused::told(viewer.language, error) {
+                        Some(sentence) => (sentence),
+                        None => span lang="en" { (error) },
+                    }
                 }
             }
         }

@@ -154,6 +154,20 @@ fn a_session_ends_with_its_credential() {
 }
 
 #[test]
+fn a_session_ends_with_its_credential_where_nothing_is_plotted() {
+    let scene = scene();
+    scene.lab.allocate().unwrap();
+    scene.enter(WRITER);
+    scene.open("/addresses");
+    assert_eq!(scene.browser.count("[data-live]").unwrap(), 0);
+    let file = scene.lab.directory.join("credentials.toml");
+    edges::admit(&file, &[Credential { secret_key: "another-key-00000001", ..WRITER }]).unwrap();
+    let over = "document.querySelector('#trouble').innerText.startsWith('Your session has ended.')";
+    scene.browser.wait("the end of the session", over).unwrap();
+    scene.finish();
+}
+
+#[test]
 fn by_tls_the_cookie_stays_with_it() {
     let scene = scene_with("tls_certificate = \"{directory}/tls.crt\"\ntls_key = \"{directory}/tls.key\"\n");
     scene.lab.instance("web", A).unwrap();

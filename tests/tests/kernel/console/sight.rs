@@ -146,6 +146,44 @@ fn a_gateway_that_is_gone_is_noticed_and_so_is_its_return() {
     scene.finish();
 }
 
+/// Such a page asks for nothing but its rows.
+#[test]
+fn a_gateway_that_is_gone_is_noticed_where_nothing_is_plotted() {
+    let scene = scene();
+    scene.lab.allocate().unwrap();
+    // No instance is there, and one EIP that serves nothing.
+    for place in ["/instances", "/addresses"] {
+        scene.enter(WRITER);
+        scene.open(place);
+        assert_eq!(scene.browser.count("[data-live]").unwrap(), 0, "{place}");
+        scene.lab.daemon.terminate().unwrap();
+        let trouble = "!document.querySelector('#trouble').hidden && document.querySelector('#trouble').innerText";
+        let said = scene.browser.wait("word of it", trouble).unwrap();
+        assert!(said.as_str().unwrap().starts_with("The gateway does not answer."), "{place}: {said}");
+        scene.lab.daemon.restart().unwrap();
+        let over = "document.querySelector('#trouble').innerText.startsWith('Your session has ended.')";
+        scene.browser.wait("the end of the session, which the daemon took along", over).unwrap();
+    }
+    let complaints = scene.browser.complaints();
+    assert!(complaints.iter().all(|one| one.contains("ERR_CONNECTION")), "{complaints:?}");
+    scene.finish();
+}
+
+#[test]
+fn an_empty_list_gets_its_first_row_and_loses_its_last() {
+    let scene = scene();
+    scene.enter(WRITER);
+    scene.browser.evaluate("window.same = true").unwrap();
+    assert!(scene.text("main").contains("No instances yet"));
+    scene.lab.private_instance("batch", C).unwrap();
+    scene.browser.wait("the first row", "document.querySelectorAll('[data-instance]').length === 1").unwrap();
+    scene.lab.daemon.tell(&["instance", "terminate", "batch"]).unwrap();
+    let empty = "document.querySelector('.empty')?.innerText.includes('No instances yet')";
+    scene.browser.wait("the end of the last row", empty).unwrap();
+    assert_eq!(scene.browser.evaluate("window.same").unwrap(), true, "all on one page");
+    scene.finish();
+}
+
 #[test]
 fn rows_follow_what_others_do() {
     let scene = scene();
