@@ -131,7 +131,9 @@ impl<P: PacketPath> Gateway<P> {
             tokio::select! {
                 () = &mut stop => return Ok(()),
                 1.. = jobs.recv_many(&mut waiting, QUEUE) => self.serve(waiting.drain(..)),
-                notice = self.path.turn() => self.take_notice(notice),
+                notice = self.path.turn() => {
+                    self.take_notice(notice.context("stopping, because only a start mends this; traffic goes on")?);
+                }
                 _ = retry.tick(), if self.read_only.is_some() || self.dirty.is_some() => self.mend(),
                 () = self.pulse.due() => self.pulse.beat(),
                 _ = expiry.tick(), if self.ledger.next_due().is_some() => self.expire(),

@@ -5,19 +5,22 @@
 //! is moved, and the new way out opened last.
 
 use std::collections::HashMap;
+use std::future::pending;
 use std::net::Ipv4Addr;
+use std::sync::{Arc, MutexGuard};
 
 use anyhow::{Context as _, Result, bail};
 use nat_common::abi::{PrivateAddr, PrivateKey, PublicAddr, vpc_number};
 use nat_common::pairs::{Inbound, Outbound, PAGE, cell_in_page};
+use tokio::sync::watch;
 
 use super::counters::Counters;
 use super::earlier::Carried;
-use super::hops::{self, Hops};
+use super::hops::{self, Doubter, Epoch, Hops, SharedHops};
 use super::limits::{self, Limits};
 use super::pins::Pins;
-use super::plan::Host;
-use super::routing::{Moved, Routing};
+use super::plan::{Host, Plan};
+use super::routing::Routing;
 use super::sys;
 use super::table::{self, Key as _, Table, pages_for};
 
@@ -43,9 +46,9 @@ impl Drift {
 pub struct Bindings {
     inbound: Table<PublicAddr>,
     outbound: Table<PrivateKey>,
-    hops: Hops,
-    /// Instances whose next hops may be others than their bindings name.
-    moved: Moved,
+    hops: SharedHops,
+    /// Grace periods of next hops that are over.
+    rested: watch::Receiver<Epoch>,
     counters: Counters,
     slots: Slots,
     slot_bits: u32,
@@ -105,52 +108,77 @@ pub fn slots_for(pairs: u32) -> u32 {
 impl Bindings {
     /// Opens the pinned maps, made for these limits, and learns what they hold: nothing where they are `fresh`.
     pub fn open(pins: &Pins, limits: Limits, routing: Routing, fresh: bool) -> Result<Bindings> {
-        let (capacity, slot_bits) = (slots_for(limits.pairs), limits.slot_bits());
+        let slot_bits = limits.slot_bits();
+        let hops = Hops::open(pins, hops::capacity(pins, slot_bits)?, Arc::new(routing))?;
         let mut bindings = Bindings {
             inbound: Table::open(pins, table::INBOUND)?,
             outbound: Table::open(pins, table::OUTBOUND)?,
-            hops: Hops::open(pins, hops::capacity(pins, slot_bits)?, routing)?,
-            moved: Moved::default(),
+            rested: hops.rested(),
+            hops: SharedHops::new(hops),
             counters: Counters::open(pins, limits.counters_per_cpu())?,
             slots: Slots::new(Vec::new()),
             slot_bits,
             pairs: limits.pairs,
             fresh,
         };
-        let mut taken = vec![false; capacity as usize];
-        let mut misled = false;
-        for (_, cell) in bindings.inbound.entries()? {
-            let cell = Inbound::unpack(cell, slot_bits);
-            if let Some(taken) = taken.get_mut(cell.slot as usize) {
-                *taken = true;
-            }
-            misled |= !bindings.hops.adopt(cell.hop, Ipv4Addr::from(cell.private.0));
-        }
-        // Before anything else: what an earlier daemon left ready and is not true now.
-        bindings.hops.ask_about(|_| false);
-        if misled {
-            bindings.lead_anew(|_, _| true, |_, _| {})?;
-        }
-        bindings.hops.drop_unused();
-        bindings.slots = Slots::new(taken);
+        bindings.learn()?;
         Ok(bindings)
     }
 
-    /// Takes note of what the network is now: from here on no packet uses a next hop that is not true any more.
-    pub fn doubt(&mut self, routing: Routing) {
-        let moved = self.hops.doubt(routing);
-        self.moved.add(moved);
+    /// Learns anew what the maps hold, because somebody else has changed them.
+    pub fn learn_anew(&mut self, pins: &Pins) -> Result<()> {
+        (self.inbound, self.outbound) = (Table::open(pins, table::INBOUND)?, Table::open(pins, table::OUTBOUND)?);
+        self.hops.lock().learn();
+        self.fresh = false;
+        self.learn()
     }
 
-    /// Lets the bindings whose next hops may have moved name those they have now, then makes ready what can be. What
-    /// fails is tried again the next time, and nothing is made ready before.
-    pub fn settle(&mut self) -> Result<()> {
-        if !self.moved.is_empty() {
-            let moved = self.moved.clone();
-            self.lead_anew(|vpc, private| moved.has(vpc, private), Hops::release)?;
-            self.moved = Moved::default();
+    /// Learns which counters and next hops the bindings name.
+    fn learn(&mut self) -> Result<()> {
+        let mut taken = vec![false; slots_for(self.pairs) as usize];
+        let mut misled = false;
+        for (_, cell) in self.inbound.entries()? {
+            let cell = Inbound::unpack(cell, self.slot_bits);
+            if let Some(taken) = taken.get_mut(cell.slot as usize) {
+                *taken = true;
+            }
+            misled |= !self.hops.lock().adopt(cell.hop, Ipv4Addr::from(cell.private.0));
         }
-        self.hops.settle();
+        // Before anything else: what an earlier daemon left ready and is not true now.
+        self.hops.lock().ask_about(|_| false);
+        if misled {
+            self.lead_anew(|_, _| true, |_, _| {})?;
+        }
+        self.hops.lock().drop_unused();
+        self.slots = Slots::new(taken);
+        Ok(())
+    }
+
+    /// The one who is told of the network before anybody else.
+    pub fn doubter(&self, plan: &Plan) -> Doubter {
+        self.hops.doubter(plan)
+    }
+
+    /// What the network is now, as far as anybody has heard.
+    pub fn network(&self) -> Arc<Routing> {
+        Arc::clone(self.hops.lock().routing())
+    }
+
+    /// Waits for the end of a grace period; then [`Bindings::settle`] has something to do.
+    pub async fn rested(&mut self) {
+        if self.rested.changed().await.is_err() {
+            pending().await
+        }
+    }
+
+    /// Lets the bindings whose next hops may have moved name those they have now, then makes ready what can be, if the
+    /// network is still this one. What fails is tried again the next time, and nothing is made ready before.
+    pub fn settle(&mut self, network: &Arc<Routing>) -> Result<()> {
+        let moved = self.hops.lock().moved().clone();
+        if !moved.is_empty() {
+            self.lead_anew(|vpc, private| moved.has(vpc, private), Hops::release)?;
+        }
+        self.hops.lock().settle(network);
         Ok(())
     }
 
@@ -160,16 +188,18 @@ impl Bindings {
         concerns: impl Fn(u32, Ipv4Addr) -> bool,
         mut gone: impl FnMut(&mut Hops, u32),
     ) -> Result<()> {
-        let (hops, slot_bits) = (&mut self.hops, self.slot_bits);
+        let (shared, slot_bits) = (&self.hops, self.slot_bits);
         self.inbound.rewrite(|_, cell| {
             let found = Inbound::unpack(cell, slot_bits);
+            // For one binding at a time: whoever hears of the network does not wait for a million.
+            let mut hops = shared.lock();
             let (vpc, private) = (hops.vpc(found.hop), Ipv4Addr::from(found.private.0));
             // An element of no VPC is nobody's: such a binding is about to be swept.
             if vpc == 0 || !concerns(vpc, private) || hops.leads(found.hop, vpc, private) {
                 return cell;
             }
             let Ok(hop) = hops.towards(vpc, private) else { return cell };
-            gone(hops, found.hop);
+            gone(&mut hops, found.hop);
             Inbound { hop, ..found }.pack(slot_bits)
         })
     }
@@ -181,7 +211,7 @@ impl Bindings {
         for Carried { public, holder, traffic } in carried {
             let cell = Inbound::unpack(self.inbound.get(public)?, self.slot_bits);
             // Element 0 of the next hops is none, so nobody's cell names no VPC.
-            if (self.hops.vpc(cell.hop), cell.private) == (holder.vpc, holder.address) && cell.hop != 0 {
+            if (self.hops.lock().vpc(cell.hop), cell.private) == (holder.vpc, holder.address) && cell.hop != 0 {
                 self.counters.carry(cell.slot, *traffic, cpus)?;
                 kept += 1;
             }
@@ -189,14 +219,9 @@ impl Bindings {
         Ok(kept)
     }
 
-    /// The next hops, to look at.
-    pub fn next_hops(&self) -> &Hops {
-        &self.hops
-    }
-
-    /// The next hops.
-    pub fn hops(&mut self) -> &mut Hops {
-        &mut self.hops
+    /// The next hops, for a moment.
+    pub fn hops(&self) -> MutexGuard<'_, Hops> {
+        self.hops.lock()
     }
 
     /// Public addresses bound.
@@ -297,7 +322,7 @@ impl Bindings {
             {
                 let Inbound { slot, hop, .. } = Inbound::unpack(*cell, self.slot_bits);
                 self.slots.give_back(slot);
-                self.hops.release(hop);
+                self.hops.lock().release(hop);
             }
             return Err(error).context("binding inbound");
         }
@@ -308,17 +333,18 @@ impl Bindings {
     /// The element towards each instance that has a public address, counted; 0 for the others. The routes are asked once
     /// for a /24 that they treat as one.
     fn hops_towards(&mut self, wanted: &[(PrivateKey, Option<PublicAddr>)]) -> Result<Vec<u32>> {
-        let split = self.hops.routing().split();
+        let split = self.network().split();
         let mut hops = Vec::with_capacity(wanted.len());
         for network in wanted.chunk_by(|(one, _), (other, _)| one.network() == other.network()) {
             let [(first, _), ..] = network else { continue };
             let users = network.iter().filter(|(_, public)| public.is_some()).count() as u32;
-            let all = self.hops.towards_network(first.vpc, Ipv4Addr::from(first.address.0), users, &split)?;
+            let mut shared = self.hops.lock();
+            let all = shared.towards_network(first.vpc, Ipv4Addr::from(first.address.0), users, &split)?;
             for (key, public) in network {
                 hops.push(match (public, all) {
                     (None, _) => 0,
                     (Some(_), Some(hop)) => hop,
-                    (Some(_), None) => self.hops.towards(key.vpc, Ipv4Addr::from(key.address.0))?,
+                    (Some(_), None) => shared.towards(key.vpc, Ipv4Addr::from(key.address.0))?,
                 });
             }
         }
@@ -350,7 +376,7 @@ impl Bindings {
         }
         for (address, cell) in self.inbound.entries()? {
             let before = Inbound::unpack(cell, self.slot_bits);
-            let holder = PrivateKey { vpc: self.hops.vpc(before.hop), address: before.private };
+            let holder = PrivateKey { vpc: self.hops.lock().vpc(before.hop), address: before.private };
             if find(&holder) != Some(address) {
                 self.remove_inbound(&address)?;
                 drift.removed += 1;
@@ -374,7 +400,7 @@ impl Bindings {
             0 => self.add_inbound(&address, &key)?,
             cell => {
                 let there = Inbound::unpack(cell, self.slot_bits);
-                if there.private != key.address || self.hops.vpc(there.hop) != key.vpc {
+                if there.private != key.address || self.hops.lock().vpc(there.hop) != key.vpc {
                     bail!("{} is bound to another instance in the kernel", Ipv4Addr::from(address.0));
                 }
                 there.slot
@@ -417,9 +443,9 @@ impl Bindings {
         if self.inbound.len() >= self.pairs as usize {
             bail!("all {} pairs the maps were made for are in use; raise max_pairs", self.pairs);
         }
-        let hop = self.hops.towards(key.vpc, Ipv4Addr::from(key.address.0))?;
+        let hop = self.hops.lock().towards(key.vpc, Ipv4Addr::from(key.address.0))?;
         let Some(slot) = self.slots.take(self.inbound.number(address)) else {
-            self.hops.release(hop);
+            self.hops.lock().release(hop);
             bail!("no counters are free for {}", Ipv4Addr::from(address.0));
         };
         // A new binding starts at 0.
@@ -428,7 +454,7 @@ impl Bindings {
         let cell = Inbound { private: key.address, hop, slot }.pack(self.slot_bits);
         if let Err(error) = self.inbound.set(*address, cell) {
             self.slots.give_back(slot);
-            self.hops.release(hop);
+            self.hops.lock().release(hop);
             return Err(error).with_context(|| format!("binding {} inbound", Ipv4Addr::from(address.0)));
         }
         Ok(slot)
@@ -440,9 +466,16 @@ impl Bindings {
             self.inbound.remove(address)?;
             let cell = Inbound::unpack(cell, self.slot_bits);
             self.slots.retired.push(cell.slot);
-            self.hops.release(cell.hop);
+            self.hops.lock().release(cell.hop);
         }
         Ok(())
+    }
+}
+
+impl Drop for Bindings {
+    /// Not left to the last owner of the next hops: the one who hears of the network may outlive the process's last act.
+    fn drop(&mut self) {
+        self.hops.lock().give_up();
     }
 }
 

@@ -8,26 +8,44 @@
 //! known, and for when elements run out.
 
 mod elements;
+mod rest;
+mod shared;
+#[cfg(test)]
+mod tests;
 mod told;
 
 use std::collections::{BTreeMap, BTreeSet, HashSet, VecDeque};
+use std::mem::take;
 use std::net::Ipv4Addr;
+use std::sync::Arc;
 
 use anyhow::{Result, bail};
 use nat_common::abi::{DEFAULT_HOP, HOP_ASK, HOP_NONE, HOP_READY, Hop};
-use tokio::task::JoinHandle;
+use tokio::sync::watch;
 
 use self::elements::Elements;
 pub use self::elements::{capacity, element, vpcs};
+pub use self::rest::Epoch;
+use self::rest::Rest;
+pub use self::shared::{Doubter, SharedHops};
 use super::network::NextHop;
 use super::pins::Pins;
 use super::routing::{HopKey, Moved, NETWORK, Reason, Routing};
-use super::sys;
 
 /// The next hops, and who uses them.
 pub struct Hops {
     elements: Elements,
-    routing: Routing,
+    /// How many of them bindings can name.
+    capacity: u32,
+    /// The newest network that was heard of.
+    routing: Arc<Routing>,
+    /// Whether the tables beside are as that network wants them. Until then a next hop is only a part of the truth: marks
+    /// keep packets from the default route, and links say who may use next hops at all.
+    settled: bool,
+    /// Instances whose next hops may be others than their bindings name.
+    moved: Moved,
+    /// Whether nobody hears of the network any more.
+    given_up: bool,
     /// Those in use, but for the VPCs' own and that of the default route.
     used: BTreeMap<u32, Used>,
     keys: BTreeMap<HopKey, u32>,
@@ -56,25 +74,21 @@ struct Used {
     doubted: Epoch,
 }
 
-/// Grace periods are numbered; what was doubted in one that is over can be written.
-type Epoch = u64;
-
-struct Rest {
-    now: Epoch,
-    over: Epoch,
-    /// The one being waited for.
-    waiting: Option<JoinHandle<()>>,
-}
-
 impl Hops {
     /// Opens the pinned array, of which bindings can name the first `capacity` elements, and learns what it holds. What
     /// is ready there goes on being used; [`Hops::adopt`] and [`Hops::settle`] tell whether it is true.
-    pub fn open(pins: &Pins, capacity: u32, routing: Routing) -> Result<Hops> {
-        let elements = Elements::open(pins)?;
-        let rest = Rest { now: 1, over: 0, waiting: None };
+    pub fn open(pins: &Pins, capacity: u32, routing: Arc<Routing>) -> Result<Hops> {
+        Ok(Hops::over(Elements::open(pins)?, capacity, routing))
+    }
+
+    fn over(elements: Elements, capacity: u32, routing: Arc<Routing>) -> Hops {
         let mut hops = Hops {
             elements,
-            routing,
+            capacity,
+            routing: Arc::default(),
+            settled: false,
+            moved: Moved::default(),
+            given_up: false,
             used: BTreeMap::new(),
             keys: BTreeMap::new(),
             gateways: BTreeSet::new(),
@@ -83,19 +97,30 @@ impl Hops {
             without: BTreeMap::new(),
             free: VecDeque::new(),
             default_doubted: 0,
-            rest,
+            rest: Rest::new(),
         };
-        for index in DEFAULT_HOP + 1..capacity {
-            let hop = hops.elements.read(index);
+        hops.know(routing);
+        hops.learn();
+        hops
+    }
+
+    /// Learns what the array holds, and forgets who uses it.
+    pub fn learn(&mut self) {
+        self.turnover.extend(take(&mut self.keys).into_keys());
+        self.used.clear();
+        self.own.clear();
+        self.without.clear();
+        self.free.clear();
+        for index in DEFAULT_HOP + 1..self.capacity {
+            let hop = self.elements.read(index);
             match hop.state {
-                HOP_NONE => hops.free.push_back((index, 0)),
-                HOP_ASK if hop.ifindex == 0 && !hops.own.contains_key(&hop.vpc) => {
-                    let _ = hops.own.insert(hop.vpc, index);
+                HOP_NONE => self.free.push_back((index, 0)),
+                HOP_ASK if hop.ifindex == 0 && !self.own.contains_key(&hop.vpc) => {
+                    let _ = self.own.insert(hop.vpc, index);
                 }
-                _ => drop(hops.used.insert(index, Used { key: None, users: 0, doubted: 1 })),
+                _ => drop(self.used.insert(index, Used { key: None, users: 0, doubted: self.rest.now() })),
             }
         }
-        Ok(hops)
     }
 
     /// VPC number of an element.
@@ -153,7 +178,9 @@ impl Hops {
         self.used.insert(index, Used { key: Some(key), users: 1, doubted: 0 });
         self.keys.insert(key, index);
         self.turnover.push(key);
-        self.settle_one(index);
+        if self.settled {
+            self.settle_one(index);
+        }
         Ok(index)
     }
 
@@ -191,11 +218,33 @@ impl Hops {
         }
     }
 
-    /// Takes note of what the network is now: from here on no packet uses a next hop that is not true any more. Answers
-    /// which instances may need another one.
-    pub fn doubt(&mut self, routing: Routing) -> Moved {
-        let moved = routing.moved(&self.routing);
-        self.routing = routing;
+    /// Takes note of what the network is now: from here on no packet uses a next hop that is not true any more, or that
+    /// only was beside tables which are not true any more.
+    pub fn doubt(&mut self, routing: Arc<Routing>) {
+        let before = self.know(routing);
+        let moved = self.routing.moved(&before);
+        let unmarked = self.routing.marks_more(&before);
+        let stopped = self.routing.forwards_less(&before);
+        self.settled = false;
+        // What leads to the Internet belongs to no VPC.
+        self.ask_about(|vpc| stopped || moved.in_vpc(vpc) || (vpc == 0 && unmarked));
+        self.moved.add(moved);
+    }
+
+    /// Nobody hears of the network from here on: the kernel is asked about each packet, and nothing becomes ready. A
+    /// daemon that is killed cannot do this: [`ask_from_now_on`] does it for one, or the next one confirms or corrects
+    /// what was ready.
+    pub fn give_up(&mut self) {
+        (self.given_up, self.settled) = (true, false);
+        let all = self.used.keys().copied().chain([DEFAULT_HOP]);
+        for index in all.filter(|index| self.elements.read(*index).state == HOP_READY) {
+            self.elements.ask(index, self.vpc(index));
+        }
+    }
+
+    /// Answers what was known before.
+    fn know(&mut self, routing: Arc<Routing>) -> Arc<Routing> {
+        let before = std::mem::replace(&mut self.routing, routing);
         let gateways: BTreeSet<NextHop> = self.routing.gateways().collect();
         let turnover = gateways.symmetric_difference(&self.gateways);
         // Of a key only the next hop counts here.
@@ -205,24 +254,23 @@ impl Hops {
             gateway: *gateway,
         }));
         self.gateways = gateways;
-        self.ask_about(|vpc| moved.in_vpc(vpc));
-        moved
+        before
     }
 
     /// Asks wherever what stands there is not what should, and in these VPCs everywhere.
     pub fn ask_about(&mut self, unsure: impl Fn(u32) -> bool) {
-        let now = self.rest.now;
+        let now = self.rest.now();
         for (index, used) in &mut self.used {
             let hop = self.elements.read(*index);
-            let wanted = used.key.and_then(|key| self.routing.hop(&key).ok());
-            if hop.state == HOP_READY && (unsure(hop.vpc) || wanted != Some(hop)) {
+            let wanted = || used.key.and_then(|key| self.routing.hop(&key).ok());
+            if hop.state == HOP_READY && (unsure(hop.vpc) || wanted() != Some(hop)) {
                 self.elements.ask(*index, hop.vpc);
                 used.doubted = now;
             }
         }
         let hop = self.elements.read(DEFAULT_HOP);
-        let wanted = self.routing.internet().and_then(|key| self.routing.hop(&key)).ok();
-        if hop.state == HOP_READY && wanted != Some(hop) {
+        let wanted = || self.routing.internet().and_then(|key| self.routing.hop(&key)).ok();
+        if hop.state == HOP_READY && (unsure(0) || wanted() != Some(hop)) {
             self.elements.ask(DEFAULT_HOP, 0);
             self.default_doubted = now;
         }
@@ -236,13 +284,25 @@ impl Hops {
         }
     }
 
-    /// What the network is now, as far as it has been taken note of.
-    pub fn routing(&self) -> &Routing {
+    /// What the network is now, as far as anybody has heard.
+    pub fn routing(&self) -> &Arc<Routing> {
         &self.routing
     }
 
-    /// Makes every next hop ready that can be, and has somebody wait for the others.
-    pub fn settle(&mut self) {
+    /// Whose next hops may be others than their bindings name.
+    pub fn moved(&self) -> &Moved {
+        &self.moved
+    }
+
+    /// Makes every next hop ready that can be, and has somebody wait for the others, now that every binding names the one
+    /// it should and the tables beside are as this network wants them. Where another has been heard of since, nothing is:
+    /// whoever heard of it has this come again.
+    pub fn settle(&mut self, network: &Arc<Routing>) {
+        if self.given_up || !Arc::ptr_eq(network, &self.routing) {
+            return;
+        }
+        self.settled = true;
+        self.moved = Moved::default();
         let indices: Vec<u32> = self.used.keys().copied().collect();
         let mut restless = self.settle_default();
         for index in indices {
@@ -256,26 +316,16 @@ impl Hops {
         self.wait_if(false);
     }
 
-    /// Waits for the end of the grace period that something waits for; then [`Hops::settle`] has something to do.
-    pub async fn rested(&mut self) {
-        match &mut self.rest.waiting {
-            // A task that was not run to its end has waited for nothing.
-            Some(task) => {
-                let waited = task.await.is_ok();
-                self.rest.waiting = None;
-                if waited {
-                    self.rest.over = self.rest.now - 1;
-                }
-            }
-            None => std::future::pending().await,
-        }
+    /// Tells of the end of each grace period that something waits for; then [`Hops::settle`] has something to do.
+    pub fn rested(&self) -> watch::Receiver<Epoch> {
+        self.rest.ends()
     }
 
     /// Brings a set of the next hops that the kernel should keep resolved up to date: those that bindings use, and
     /// gateways of routes over our links. Answers whether it has changed.
     pub fn want(&mut self, wanted: &mut BTreeSet<NextHop>) -> bool {
         let mut changed = false;
-        for key in std::mem::take(&mut self.turnover) {
+        for key in take(&mut self.turnover) {
             let next_hop = (key.ifindex, key.gateway);
             // It may be one for several reasons: an instance can be the router of others.
             let of_instances = self.own.keys().any(|vpc| self.keys.contains_key(&HopKey { vpc: *vpc, ..key }));
@@ -293,21 +343,20 @@ impl Hops {
 
     fn settle_default(&mut self) -> bool {
         let Some(hop) = self.routing.internet().and_then(|key| self.routing.hop(&key)).ok() else { return false };
-        self.elements.make(DEFAULT_HOP, &hop, self.default_doubted <= self.rest.over)
+        self.elements.make(DEFAULT_HOP, &hop, self.rest.is_over(self.default_doubted))
     }
 
     /// Answers whether the element could be ready, but for packets that may still read it as it was.
     fn settle_one(&mut self, index: u32) -> bool {
         let Some(Used { key: Some(key), doubted, .. }) = self.used.get(&index) else { return false };
         let Ok(hop) = self.routing.hop(key) else { return false };
-        self.elements.make(index, &hop, *doubted <= self.rest.over)
+        self.elements.make(index, &hop, self.rest.is_over(*doubted))
     }
 
     fn wait_if(&mut self, restless: bool) {
-        let starved = self.free.front().is_some_and(|(_, doubted)| *doubted > self.rest.over);
-        if (restless || starved) && self.rest.waiting.is_none() {
-            self.rest.now += 1;
-            self.rest.waiting = Some(tokio::task::spawn_blocking(sys::grace_period));
+        let starved = self.free.front().is_some_and(|(_, doubted)| !self.rest.is_over(*doubted));
+        if restless || starved {
+            self.rest.begin();
         }
     }
 
@@ -324,7 +373,7 @@ impl Hops {
 
     /// An element no packet can be reading, which says no more than the VPC.
     fn take(&mut self, vpc: u32) -> Option<u32> {
-        let (index, _) = self.free.pop_front_if(|(_, doubted)| *doubted <= self.rest.over)?;
+        let (index, _) = self.free.pop_front_if(|(_, doubted)| self.rest.is_over(*doubted))?;
         self.elements.write(index, &Hop { state: HOP_ASK, vpc, ..Hop::default() });
         Some(index)
     }
@@ -333,7 +382,7 @@ impl Hops {
         if let Some(used) = self.used.remove(&index) {
             // Its VPC stays true for whoever still holds it.
             self.elements.ask(index, self.vpc(index));
-            self.free.push_back((index, self.rest.now));
+            self.free.push_back((index, self.rest.now()));
             if let Some(key) = used.key.filter(|key| self.keys.get(key) == Some(&index)) {
                 self.keys.remove(&key);
                 self.turnover.push(key);
@@ -350,15 +399,4 @@ pub fn ask_from_now_on(pins: &Pins) -> Result<usize> {
     let left: Vec<u32> = (DEFAULT_HOP..pins.capacity("HOPS").unwrap_or(0)).filter(ready).collect();
     left.iter().for_each(|index| elements.ask(*index, elements.read(*index).vpc));
     Ok(left.len())
-}
-
-impl Drop for Hops {
-    /// Nobody will see the network change any more, so from here on the kernel is asked about each packet. A daemon that
-    /// is killed cannot do this: [`ask_from_now_on`] does it for one, or the next one confirms or corrects what was ready.
-    fn drop(&mut self) {
-        let all = self.used.keys().copied().chain([DEFAULT_HOP]);
-        for index in all.filter(|index| self.elements.read(*index).state == HOP_READY) {
-            self.elements.ask(index, self.vpc(index));
-        }
-    }
 }

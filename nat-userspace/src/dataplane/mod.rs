@@ -42,6 +42,7 @@ mod unattended;
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
@@ -89,8 +90,7 @@ pub async fn put_up_guard(plan: &Plan) -> Result<()> {
     if let Some(link) = tables::present(plan, &topology).iter().find(|link| link.interface.xdp.is_some()) {
         bail!("interface {} has its program already, and a guard with it; nothing was changed", link.interface.name);
     }
-    let routing = Routing::new(plan, &topology, &Routing::default());
-    guard::put_up(&fence(plan, &topology, &routing, &[], [0; 6]))
+    guard::put_up(&fence(plan, &Routing::new(plan, &topology, &Routing::default()), &[], [0; 6]))
 }
 
 /// What [`DataPlane::turn`] has to tell.
@@ -129,6 +129,8 @@ pub struct DataPlane {
     program: Program,
     bindings: Bindings,
     tables: KernelTables,
+    /// The network that the tables were last made to fit.
+    followed: Arc<Routing>,
     written: Tables,
     settings: HostSettings,
     fence: Option<Fence>,
@@ -171,15 +173,15 @@ impl DataPlane {
     pub async fn prepare(plan: Plan) -> Result<Prepared> {
         preflight::check()?;
         std::fs::create_dir_all(&plan.state_dir).with_context(|| format!("creating {}", plan.state_dir.display()))?;
-        let watch = network::watch().await?;
-        let topology = watch.topology.borrow().clone();
+        let subscription = network::subscribe().await?;
+        let topology = subscription.topology();
         let pins = Pins::under(&plan.bpf_dir);
-        check_links(&plan, &topology, &pins)?;
+        check_links(&plan, topology, &pins)?;
         let lock = pins.prepare(plan.allow_private_mount)?;
         // What an earlier daemon left attached goes on forwarding meanwhile, and keeps its place behind the fence.
         let first = pins.links().is_empty();
         let fresh = pins.capacity("COUNTERS").is_none();
-        match Self::load(&plan, &topology, &pins, fresh) {
+        match Self::load(&plan, topology, &pins, fresh) {
             Err(error) => {
                 if first {
                     undo(&plan, &pins);
@@ -187,7 +189,9 @@ impl DataPlane {
                 Err(error)
             }
             Ok((program, bindings, earlier)) => {
-                let parts = Parts { plan, watch, topology, program, bindings, pins, earlier, first };
+                let doubter = bindings.doubter(&plan);
+                let watch = subscription.follow(move |topology| doubter.hear(topology));
+                let parts = Parts { plan, watch, program, bindings, pins, earlier, first };
                 Ok(Prepared::new(parts, lock, fresh))
             }
         }
@@ -209,12 +213,12 @@ impl DataPlane {
     }
 
     fn assemble(parts: Parts, lock: Lock) -> Result<DataPlane> {
-        let Parts { plan, watch, topology, mut program, bindings, pins, earlier, .. } = parts;
+        let Parts { plan, watch, mut program, bindings, pins, earlier, .. } = parts;
         let mut settings = HostSettings::open(&plan.state_dir)?;
         let mut tables = KernelTables::open(&pins)?;
         let mark = tables.set_settings(&plan, earlier.as_ref().map(Earlier::mark))?;
         let attached: Vec<u32> = pins.links().into_keys().collect();
-        let fence = fence(&plan, &topology, bindings.next_hops().routing(), &attached, mark);
+        let fence = fence(&plan, &bindings.network(), &attached, mark);
         // The fence first: from `ip_forward` on, the kernel would carry what the program is not yet there to stop.
         guard::put_up(&fence)?;
         settings.set_global()?;
@@ -225,6 +229,7 @@ impl DataPlane {
             program,
             bindings,
             tables,
+            followed: Arc::default(),
             written: Tables::default(),
             settings,
             fence: Some(fence),
@@ -256,15 +261,15 @@ impl DataPlane {
     /// missing now are attached when they appear.
     pub async fn attach(&mut self) -> Result<()> {
         self.serving = true;
-        let topology = self.watch.topology.borrow_and_update().clone();
-        let wanted: BTreeSet<u32> =
-            tables::present(&self.plan, &topology).iter().map(|link| link.interface.index).collect();
+        let network = self.bindings.network();
+        let present = tables::present(&self.plan, network.topology());
+        let wanted: BTreeSet<u32> = present.iter().map(|link| link.interface.index).collect();
         for ifindex in self.program.sweep(|ifindex| wanted.contains(&ifindex)) {
             tracing::info!("took the program off interface {ifindex}, which is no longer configured or gone");
         }
         let fresh = self.pins.links().is_empty();
         self.carry()?;
-        let result = self.follow(&topology, Fresh::Yes);
+        let result = self.follow(Fresh::Yes);
         if result.is_err() && fresh {
             self.program.sweep(|_| false);
             undo(&self.plan, &self.pins);
@@ -277,8 +282,7 @@ impl DataPlane {
         self.placed().await;
         self.watch.refresh().await;
         // Forwarding has been on since the settings were made, which is only seen now.
-        let topology = self.watch.topology.borrow_and_update().clone();
-        self.follow(&topology, Fresh::No)?;
+        self.follow(Fresh::No)?;
         for link in self.status().links.iter().filter(|link| link.attached) {
             let mode = link.mode.as_deref().unwrap_or("unknown");
             tracing::info!("the kernel says: program {} on {} in {mode} mode", self.program.id(), link.interface);
@@ -319,60 +323,53 @@ impl DataPlane {
 
     /// Waits for the next thing to happen to the network or the kernel's side of the gateway, and follows it.
     /// Cancelling it loses nothing: each wait is on state that stays.
-    pub async fn turn(&mut self) -> Notice {
+    ///
+    /// # Errors
+    /// Somebody has ended whom only another start brings back. If it was the one who follows the network, the kernel has
+    /// been asked about each packet since.
+    pub async fn turn(&mut self) -> Result<Notice> {
         loop {
             let mut fresh = Fresh::No;
             tokio::select! {
-                changed = self.watch.topology.changed() => {
-                    if changed.is_err() {
-                        return Notice::Degraded("the watch on the network has ended; restart the daemon".into());
-                    }
+                changed = self.watch.topology.changed() => changed.context("nobody follows the network any more")?,
+                claim = self.arp.claims.recv() => {
+                    return match claim.context("nobody watches ARP any more")? {
+                        Claim::Duplicate(address, mac) => Ok(Notice::Duplicate { address, mac }),
+                        Claim::Gone(address) => Ok(Notice::DuplicateGone { address }),
+                    };
                 }
-                claim = self.arp.claims.recv() => match claim {
-                    Some(Claim::Duplicate(address, mac)) => return Notice::Duplicate { address, mac },
-                    Some(Claim::Gone(address)) => return Notice::DuplicateGone { address },
-                    None => return Notice::Degraded("the watch on ARP has ended; restart the daemon".into()),
-                },
-                () = self.bindings.hops().rested() => {
-                    if let Err(error) = self.bindings.settle() {
-                        return Notice::Degraded(format!("{error:#}"));
+                () = self.bindings.rested() => {
+                    if let Err(error) = self.bindings.settle(&self.followed) {
+                        return Ok(Notice::Degraded(format!("{error:#}")));
                     }
                     continue;
                 }
                 Ok(()) = self.audit.found.changed() => {
                     let found = self.audit.found.borrow_and_update().clone();
-                    return match self.learn_bindings_anew() {
+                    return Ok(match self.bindings.learn_anew(&self.pins) {
                         Ok(()) => Notice::Meddled(found),
                         Err(error) => Notice::Degraded(format!("{found}, and the maps cannot be read anew: {error:#}")),
-                    };
+                    });
                 }
                 _ = self.tick.tick() => fresh = Fresh::Yes,
             }
             if !self.serving {
                 continue;
             }
-            let topology = self.watch.topology.borrow_and_update().clone();
             let before = std::mem::take(&mut self.problems);
-            if let Err(error) = self.follow(&topology, fresh) {
+            if let Err(error) = self.follow(fresh) {
                 self.problems.push(format!("{error:#}"));
             }
             if self.problems != before {
-                return match self.problems.first() {
+                return Ok(match self.problems.first() {
                     Some(_) => Notice::Degraded(self.problems.join("; ")),
                     None => Notice::Recovered,
-                };
+                });
             }
-            if let Some(notice) = self.own_address_in_pool(&topology) {
-                return notice;
+            if let Some(notice) = self.own_address_in_pool() {
+                return Ok(notice);
             }
         }
-    }
-
-    /// Learns what the maps really hold, which is what a writer otherwise knows by itself.
-    fn learn_bindings_anew(&mut self) -> Result<()> {
-        let routing = self.bindings.next_hops().routing().clone();
-        self.bindings = Bindings::open(&self.pins, self.plan.limits, routing, false)?;
-        Ok(())
     }
 
     /// Where the pins are.
@@ -383,30 +380,31 @@ impl DataPlane {
     /// Changes what can change, in effect on the next packet.
     pub fn retune(&mut self, tuning: &Tuning) -> Result<()> {
         self.plan.tuning.clone_from(tuning);
-        let topology = self.watch.topology.borrow_and_update().clone();
         // What is wrong with the network is told by `turn`, which compares with what was wrong before.
         let problems = self.problems.clone();
-        let followed = self.follow(&topology, Fresh::No);
+        let followed = self.follow(Fresh::No);
         self.problems = problems;
         followed
     }
 
-    /// Makes tables, guard, host settings and attachments fit the network as it is now.
-    fn follow(&mut self, topology: &Topology, fresh: Fresh) -> Result<()> {
-        let routing = Routing::new(&self.plan, topology, self.bindings.next_hops().routing());
-        // First of all, because packets go the wrong way meanwhile. What is right now is made ready when the marks that
-        // keep packets from the default route stand.
-        self.bindings.doubt(routing.clone());
-        let tables = Tables::compute(&self.plan, topology, &routing);
+    /// Makes tables, guard, host settings and attachments fit the network as it is now. What is not true any more, packets
+    /// do not use since it was heard of; what is true now is made ready when the tables stand.
+    fn follow(&mut self, fresh: Fresh) -> Result<()> {
+        // What is published from here on is for another turn.
+        self.watch.topology.mark_unchanged();
+        let network = self.bindings.network();
+        let topology = network.topology();
+        let tables = Tables::compute(&self.plan, topology, &network);
         if tables != self.written {
             self.tables.write(&tables)?;
             self.written = tables;
         }
-        self.bindings.settle()?;
+        self.followed = Arc::clone(&network);
+        self.bindings.settle(&network)?;
         self.attach_present(topology)?;
         self.tables.set_redirects_multi_buffer(self.redirects_multi_buffer())?;
         let attached: Vec<u32> = self.program.attached().collect();
-        let fence = fence(&self.plan, topology, &routing, &attached, self.mark);
+        let fence = fence(&self.plan, &network, &attached, self.mark);
         if self.fence.as_ref() != Some(&fence) || (fresh == Fresh::Yes && guard::stands() != Ok(true)) {
             self.fence = None;
             guard::put_up(&fence)?;
@@ -479,8 +477,9 @@ impl DataPlane {
 
     /// Asks for every next hop to be kept resolved: those that bindings use, and gateways of routes over our links.
     fn want_next_hops(&mut self) {
-        self.bindings.hops().begin_rest();
-        self.watch.wanted.send_if_modified(|wanted| self.bindings.hops().want(wanted));
+        let mut hops = self.bindings.hops();
+        hops.begin_rest();
+        self.watch.wanted.send_if_modified(|wanted| hops.want(wanted));
     }
 }
 
@@ -491,7 +490,8 @@ enum Fresh {
     No,
 }
 
-fn fence(plan: &Plan, topology: &Topology, routing: &Routing, attached: &[u32], mark: [u8; 6]) -> Fence {
+fn fence(plan: &Plan, network: &Routing, attached: &[u32], mark: [u8; 6]) -> Fence {
+    let topology = network.topology();
     let mut fence = Fence { pools: plan.pools.clone(), mark, ..Fence::default() };
     fence.outside = plan.tuning.martian_exceptions.clone();
     for link in plan.links() {
@@ -522,7 +522,7 @@ fn fence(plan: &Plan, topology: &Topology, routing: &Routing, attached: &[u32], 
     if plan.metadata {
         fence.asked_at = link_local::ADDRESSES.to_vec();
     }
-    fence.own = Tables::compute(plan, topology, routing).own_outside();
+    fence.own = Tables::compute(plan, topology, network).own_outside();
     fence
 }
 

@@ -26,7 +26,7 @@ pub use neighbours::Neighbour;
 pub use placed::{Placing, take_all_off};
 pub use policy::Policy;
 pub use routes::{MAIN, Route, Routes, Way};
-pub use watch::{Watch, watch};
+pub use watch::{Watch, subscribe};
 
 /// An IPv4 address of the host.
 #[derive(Clone, Debug, PartialEq, Eq)]

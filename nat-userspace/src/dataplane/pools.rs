@@ -5,7 +5,6 @@ use std::net::Ipv4Addr;
 
 use anyhow::Result;
 
-use super::network::Topology;
 use super::{DataPlane, Environment, Fresh, Notice};
 use crate::address::Prefix;
 
@@ -25,12 +24,11 @@ impl DataPlane {
         if !self.serving {
             return Ok(());
         }
-        let topology = self.watch.topology.borrow().clone();
-        self.follow(&topology, Fresh::No)
+        self.follow(Fresh::No)
     }
 
-    pub(super) fn own_address_in_pool(&mut self, topology: &Topology) -> Option<Notice> {
-        let inside = topology.addresses.iter().map(|own| own.address);
+    pub(super) fn own_address_in_pool(&mut self) -> Option<Notice> {
+        let inside = self.followed.topology().addresses.iter().map(|own| own.address);
         let inside = inside.filter(|address| self.plan.pools.iter().any(|pool| pool.contains(*address)));
         let inside: BTreeSet<Ipv4Addr> = inside.collect();
         let new = inside.difference(&self.told).next().copied();

@@ -30,7 +30,6 @@ pub struct Prepared {
 pub(super) struct Parts {
     pub(super) plan: Plan,
     pub(super) watch: Watch,
-    pub(super) topology: Topology,
     pub(super) program: Program,
     pub(super) bindings: Bindings,
     pub(super) pins: Pins,

@@ -5,7 +5,7 @@
 //! into one with several, and to the Internet, whatever route is the best.
 
 #[cfg(test)]
-mod tests;
+pub mod tests;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::net::Ipv4Addr;
@@ -188,6 +188,11 @@ impl Routing {
         })
     }
 
+    /// The network this follows from.
+    pub fn topology(&self) -> &Topology {
+        &self.topology
+    }
+
     /// Prefixes that a route other than a default leads to.
     pub fn marked(&self) -> impl Iterator<Item = (Ipv4Addr, u8)> {
         let prefixes = self.index.prefixes.keys().filter(|(length, _)| *length != 0);
@@ -203,6 +208,22 @@ impl Routing {
     /// Name of an interface.
     pub fn interface(&self, ifindex: u32) -> Option<&str> {
         self.topology.interfaces.get(&ifindex).map(|interface| interface.name.as_str())
+    }
+
+    /// Whether a route other than a default leads where none did before.
+    pub fn marks_more(&self, before: &Routing) -> bool {
+        let new = |prefix: &(u8, u32)| prefix.0 != 0 && !before.index.prefixes.contains_key(prefix);
+        !Arc::ptr_eq(&self.index, &before.index) && self.index.prefixes.keys().any(new)
+    }
+
+    /// Whether what one of our links receives was forwarded before and is no more.
+    pub fn forwards_less(&self, before: &Routing) -> bool {
+        let forwards = |routing: &Routing, ifindex: u32| {
+            routing.topology.interfaces.get(&ifindex).is_some_and(|interface| interface.forwarding)
+        };
+        let mut ours = before.egress.keys().map(|key| key.fib_ifindex);
+        !Arc::ptr_eq(&self.topology.interfaces, &before.topology.interfaces)
+            && ours.any(|ifindex| forwards(before, ifindex) && !forwards(self, ifindex))
     }
 
     /// Whose next hops may differ from those before.

@@ -128,7 +128,7 @@ impl DataPlane {
             guard: self.fence.is_some(),
             links: links.collect(),
             maps: maps.into_iter().chain(earlier).collect(),
-            next_hops: self.bindings.next_hops().status(),
+            next_hops: self.bindings.hops().status(),
             problems: self.problems.clone(),
         }
     }

@@ -34,7 +34,11 @@ impl Unattended {
         let topology = network::read(&handle).await;
         task.abort();
         let routing = Routing::new(plan, &topology?, &Routing::default());
-        Ok(Unattended { bindings: Bindings::open(&pins, plan.limits, routing, false)?, _lock: lock })
+        let mut bindings = Bindings::open(&pins, plan.limits, routing, false)?;
+        // The daemon has made the tables beside fit the network, which stays as it is while somebody measures.
+        let network = bindings.network();
+        bindings.settle(&network)?;
+        Ok(Unattended { bindings, _lock: lock })
     }
 
     /// Makes an instance what `host` says, in effect on the next packet.

@@ -1,10 +1,11 @@
 //! A packet path without a kernel: it remembers what it was told, and fails when asked to.
 
 use std::collections::BTreeMap;
+use std::future::pending;
 use std::net::Ipv4Addr;
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use anyhow::{Result, ensure};
+use anyhow::{Result, anyhow, ensure};
 use tokio::sync::watch;
 
 use super::PacketPath;
@@ -42,6 +43,8 @@ pub(crate) struct Recording {
     pub(crate) fails: bool,
     /// The next call does.
     pub(crate) panics: bool,
+    /// Why the next turn is the last.
+    pub(crate) ends: Option<&'static str>,
     pub(crate) problems: Vec<String>,
     pub(crate) environment: Environment,
     pub(crate) pools: Option<Vec<Prefix>>,
@@ -106,8 +109,12 @@ impl PacketPath for Detached {
         addresses.len()
     }
 
-    async fn turn(&mut self) -> Notice {
-        std::future::pending().await
+    async fn turn(&mut self) -> Result<Notice> {
+        let ends = self.recording().ends;
+        match ends {
+            Some(why) => Err(anyhow!(why)),
+            None => pending().await,
+        }
     }
 
     fn glance(&self) -> PlaneStatus {

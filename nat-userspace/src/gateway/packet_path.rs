@@ -46,7 +46,10 @@ pub trait PacketPath {
     fn announce(&mut self, addresses: &[Ipv4Addr], per_second: u32) -> usize;
 
     /// Waits for something the gateway should know. May be dropped at any time.
-    fn turn(&mut self) -> impl Future<Output = Notice>;
+    ///
+    /// # Errors
+    /// What only another start of the daemon mends.
+    fn turn(&mut self) -> impl Future<Output = Result<Notice>>;
 
     /// How it is.
     fn status(&self) -> PlaneStatus;
@@ -100,7 +103,7 @@ impl PacketPath for DataPlane {
         self.announce(addresses, per_second)
     }
 
-    async fn turn(&mut self) -> Notice {
+    async fn turn(&mut self) -> Result<Notice> {
         self.turn().await
     }
 

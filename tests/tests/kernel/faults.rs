@@ -17,7 +17,7 @@ mod races;
 /// Everything at once, for a while.
 mod soak;
 /// System calls that fail or kill when they are told to.
-mod strace;
+pub(crate) mod strace;
 /// The three views.
 pub(crate) mod views;
 

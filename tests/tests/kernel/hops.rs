@@ -2,6 +2,7 @@
 //! soon every datagram goes the new way, and none ever goes a third.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,6 +19,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 use serde_json::Value;
 
+use crate::faults::strace::meddle;
 use crate::scene::{Sender, WEB, is_between, packet, populate, scene};
 
 /// What is promised from the moment the kernel knows.
@@ -232,6 +234,63 @@ fn the_way_to_the_internet_changes_under_load() {
             ip("link set up0 up\nroute add default via 198.51.100.1\n");
         });
     });
+    assert!(at_second.leaks().is_empty(), "{:?}", at_second.leaks());
+    lab.finish().unwrap();
+}
+
+/// Does something while the daemon is busy with an import of many pairs: its disk is slow.
+fn during_an_import(lab: &Lab, during: impl FnOnce()) {
+    let pair = |index: u32| {
+        let [public, private] = [MANY, ELSEWHERE].map(|first| Ipv4Addr::from(first.to_bits() + index));
+        format!("{public},{private}\n")
+    };
+    let path = lab.directory.join("pairs.csv").display().to_string();
+    fs::write(&path, (0..20_000).map(pair).collect::<String>()).unwrap();
+    let _slow = meddle(lab, "fdatasync,fsync:delay_enter=8s:when=1");
+    let log = lab.daemon.state().join("state.db-wal");
+    let written = || fs::metadata(&log).map_or(0, |file| file.len());
+    let before = written();
+    thread::scope(|scope| {
+        let words = ["import", "--as", "ordinary", &path];
+        let import = scope.spawn(move || lab.daemon.cli_within(&words, Duration::from_secs(300)).unwrap());
+        wait::until("the transaction to be written", SOON, || (written() > before + (1 << 20)).then_some(())).unwrap();
+        during();
+        assert!(!import.is_finished(), "the import ended before what was to happen meanwhile");
+        let imported = import.join().unwrap();
+        assert!(imported.success(), "{imported}");
+    });
+}
+
+/// Where those pairs begin.
+const MANY: Ipv4Addr = Ipv4Addr::new(198, 18, 0, 0);
+const ELSEWHERE: Ipv4Addr = Ipv4Addr::new(10, 64, 0, 0);
+
+#[test]
+fn a_daemon_that_is_busy_with_an_import_follows_the_network_all_the_same() {
+    let lab = Lab::builder().second_uplink().build().unwrap();
+    let mut settings = Settings { uplinks: vec!["up0".into(), "up1".into()], ..Settings::default() };
+    settings.pools.push(format!("{MANY}/17"));
+    lab.daemon.start(settings).unwrap();
+    populate(&lab);
+    let at_second = at_second(&lab);
+    all_ready(&lab, 3);
+    let ip = |lines: &str| lab.gateway.ip(lines).unwrap();
+    let (first, second): (Place<'_>, Place<'_>) = ((&lab.at_router, &ours), (&at_second, &ours));
+    during_an_import(&lab, || {
+        under(&lab, &lab.a, INTERNET, &[&lab.at_a, &lab.at_b, &lab.at_c], |stream| {
+            stream.moves("another default route", first, second, || ip("route replace default via 203.0.113.129\n"));
+            stream.moves("a route of its own", second, first, || ip("route add 192.0.2.0/25 via 198.51.100.1\n"));
+        });
+        let old = lab.a.mac("eth0").unwrap();
+        under(&lab, &lab.internet, WEB, &[&lab.at_b, &lab.at_c], |stream| {
+            stream.moves("an instance's MAC", (&lab.at_a, &is_to(old)), (&lab.at_a, &is_to(MOVED)), || {
+                lab.a.ip("link set eth0 address 02:00:00:00:0a:0a\n").unwrap();
+                announce(&lab.a, "eth0", A);
+            });
+        });
+    });
+    // And then it makes ready what is true.
+    all_ready(&lab, 3);
     assert!(at_second.leaks().is_empty(), "{:?}", at_second.leaks());
     lab.finish().unwrap();
 }

@@ -9,7 +9,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
-use futures_util::{FutureExt as _, Stream, StreamExt as _};
+use futures_util::stream::BoxStream;
+use futures_util::{FutureExt as _, StreamExt as _};
 use netlink_packet_route::RouteNetlinkMessage;
 use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
@@ -17,6 +18,7 @@ use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSoc
 use rtnetlink::{Handle, MulticastGroup};
 use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::JoinHandle;
+use tokio::time::sleep_until;
 
 use super::placed::{self, Placing};
 use super::{NextHop, Topology, connect, kept, links, neighbours, policy, read, routes};
@@ -25,10 +27,14 @@ use super::{NextHop, Topology, connect, kept, links, neighbours, policy, read, r
 const READ_EVERY: Duration = Duration::from_secs(1);
 /// At most this part of the time goes into full readings, however long the tables are.
 const SHARE: u32 = 20;
+/// How long after a reading that failed the next one comes: so much at first, and more from one to the next.
+const TRY_AGAIN: Duration = Duration::from_millis(5);
 /// Notices taken at a time, so that a flood of them cannot hold up what they tell.
 const BURST: usize = 4096;
 /// Room for notices in bytes, as many as come while a long table is read.
 const QUEUE: usize = 8 << 20;
+
+type Notices = BoxStream<'static, (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)>;
 
 /// Follows the network. Dropped, it stops.
 pub struct Watch {
@@ -39,12 +45,15 @@ pub struct Watch {
     /// Addresses to be put on interfaces, and to be taken off.
     pub placing: watch::Sender<Placing>,
     again: mpsc::Sender<oneshot::Sender<()>>,
-    tasks: Vec<JoinHandle<()>>,
+    _tasks: Tasks,
 }
 
-impl Drop for Watch {
+/// Tasks that end with their owner.
+struct Tasks(Vec<JoinHandle<()>>);
+
+impl Drop for Tasks {
     fn drop(&mut self) {
-        for task in &self.tasks {
+        for task in &self.0 {
             task.abort();
         }
     }
@@ -68,9 +77,7 @@ impl Watch {
 /// What has to be read again.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct Stale {
-    /// The kernel takes routes and neighbours away with an interface or an address and tells nobody, so these mean
-    /// everything.
-    links: bool,
+    everything: bool,
     settings: bool,
     routes: bool,
     rules: bool,
@@ -82,13 +89,23 @@ impl Stale {
             RouteNetlinkMessage::NewRoute(_) | RouteNetlinkMessage::DelRoute(_) => self.routes = true,
             RouteNetlinkMessage::NewRule(_) | RouteNetlinkMessage::DelRule(_) => self.rules = true,
             RouteNetlinkMessage::NewNeighbour(_) | RouteNetlinkMessage::DelNeighbour(_) => {}
-            _ => self.links = true,
+            // The kernel takes routes and neighbours away with an interface or an address and tells nobody.
+            _ => self.everything = true,
         }
     }
 }
 
-/// Starts to follow the network, beginning with what is there now.
-pub async fn watch() -> Result<Watch> {
+/// The network as it is now, and whatever is told of it from here on.
+pub struct Subscription {
+    now: Topology,
+    handle: Handle,
+    notices: Notices,
+    settings: TokioSocket,
+    tasks: Tasks,
+}
+
+/// Has the kernel tell of the network from here on, and reads what is there now.
+pub async fn subscribe() -> Result<Subscription> {
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
@@ -104,16 +121,32 @@ pub async fn watch() -> Result<Watch> {
     let settings = settings_socket().context("subscribing to notices of network settings")?;
     let listener = tokio::spawn(connection);
     let (handle, questions) = connect()?;
-    let now = read(&handle).await?;
-    let (publish, topology) = watch::channel(now.clone());
-    let (wanted, wishes) = watch::channel(BTreeSet::new());
-    let (placing, places) = watch::channel(Placing::default());
-    let (again, asked) = mpsc::channel(1);
-    let keeper = tokio::spawn(kept::keep(handle.clone(), wishes, topology.clone()));
-    let placer = tokio::spawn(placed::place(handle.clone(), places, topology.clone()));
-    let follower = Follower { handle, notices, settings, asked, now, publish };
-    let follower = tokio::spawn(follower.follow());
-    Ok(Watch { topology, wanted, placing, again, tasks: vec![listener, questions, keeper, placer, follower] })
+    let tasks = Tasks(vec![listener, questions]);
+    Ok(Subscription { now: read(&handle).await?, handle, notices: notices.boxed(), settings, tasks })
+}
+
+impl Subscription {
+    /// The network as it was read.
+    pub fn topology(&self) -> &Topology {
+        &self.now
+    }
+
+    /// Follows the network. `first` is told of each change before it is published, and dropped when nobody follows the
+    /// network any more.
+    pub fn follow(self, first: impl FnMut(&Topology) + Send + 'static) -> Watch {
+        let Subscription { now, handle, notices, settings, mut tasks } = self;
+        let (publish, topology) = watch::channel(now.clone());
+        let (wanted, wishes) = watch::channel(BTreeSet::new());
+        let (placing, places) = watch::channel(Placing::default());
+        let (again, asked) = mpsc::channel(1);
+        let keeper = kept::keep(handle.clone(), wishes, topology.clone());
+        let placer = placed::place(handle.clone(), places, topology.clone());
+        let read = async move |stale, now| read_again(&handle, stale, now).await;
+        let (stale, askers, first) = (Stale::default(), Vec::new(), Box::new(first));
+        let follower = Follower { read, notices, settings, asked, askers, stale, now, first, publish };
+        tasks.0.extend([tokio::spawn(keeper), tokio::spawn(placer), tokio::spawn(follower.follow())]);
+        Watch { topology, wanted, placing, again, _tasks: tasks }
+    }
 }
 
 /// A socket that hears of changed settings of interfaces and of next-hop objects, in messages that the library for the
@@ -127,63 +160,91 @@ fn settings_socket() -> std::io::Result<TokioSocket> {
     Ok(socket)
 }
 
-struct Follower<N> {
-    handle: Handle,
-    notices: N,
+struct Follower<R> {
+    /// Reads what is stale again.
+    read: R,
+    notices: Notices,
     settings: TokioSocket,
     asked: mpsc::Receiver<oneshot::Sender<()>>,
+    /// Those who wait for the next reading.
+    askers: Vec<oneshot::Sender<()>>,
+    /// What has to be read again, and has not been yet.
+    stale: Stale,
     now: Topology,
+    /// Told of each change before it is published. Dropped before `publish`, by which the others learn of the end.
+    first: Box<dyn FnMut(&Topology) + Send>,
     publish: watch::Sender<Topology>,
 }
 
-impl<N: Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Unpin> Follower<N> {
+impl<R: AsyncFnMut(Stale, Topology) -> Result<Topology>> Follower<R> {
     async fn follow(mut self) {
         let mut next = tokio::time::Instant::now() + READ_EVERY;
+        // Only after a reading that failed.
+        let (mut again, mut pause) = (next, Duration::ZERO);
         loop {
-            let (mut stale, mut everything, mut asker) = (Stale::default(), false, None);
             let mut ignored = Vec::with_capacity(4096);
             tokio::select! {
                 notice = self.notices.next() => match notice {
-                    Some((message, _)) => everything |= self.take(message.payload, &mut stale),
+                    Some((message, _)) => self.take(message.payload),
                     None => return,
                 },
                 heard = self.settings.recv(&mut ignored) => match heard {
-                    Ok(()) => (stale.settings, stale.routes) = (true, true),
+                    Ok(()) => (self.stale.settings, self.stale.routes) = (true, true),
                     // Overrun: what was lost is unknown.
-                    Err(_) => everything = true,
+                    Err(_) => self.stale.everything = true,
                 },
-                Some(done) = self.asked.recv() => (asker, everything) = (Some(done), true),
+                Some(done) = self.asked.recv() => {
+                    self.askers.push(done);
+                    self.stale.everything = true;
+                }
                 // Now and then without a notice too: the kernel tells nobody of an XDP program that comes or goes.
-                () = tokio::time::sleep_until(next) => everything = true,
+                () = sleep_until(next) => self.stale.everything = true,
+                () = sleep_until(again), if !pause.is_zero() => {}
             }
             // A burst of notices asks for one reading, not for one each.
             for _ in 0..BURST {
                 let Some((message, _)) = self.notices.next().now_or_never().flatten() else { break };
-                everything |= self.take(message.payload, &mut stale);
+                self.take(message.payload);
             }
             let started = Instant::now();
-            if let Err(error) = self.read(stale, everything).await {
-                tracing::warn!("the network could not be read, will try again: {error:#}");
-            }
-            if everything {
+            let result = (self.read)(self.stale, self.now.clone()).await;
+            if self.stale.everything {
                 next = tokio::time::Instant::now() + READ_EVERY.max(started.elapsed() * SHARE);
             }
-            self.publish.send_if_modified(|last| {
-                let changed = *last != self.now;
-                if changed {
-                    last.clone_from(&self.now);
+            match result {
+                Ok(fresh) => {
+                    (self.now, self.stale, pause) = (fresh, Stale::default(), Duration::ZERO);
+                    self.publish();
+                    for asker in self.askers.drain(..) {
+                        // Who asked may have given up.
+                        let _ = asker.send(());
+                    }
                 }
-                changed
-            });
-            // Who asked may have given up.
-            let _ = asker.map(|done| done.send(()));
+                Err(error) => {
+                    pause = (pause * 2).clamp(TRY_AGAIN, READ_EVERY);
+                    again = tokio::time::Instant::now() + pause;
+                    tracing::warn!("the network could not be read, trying again in {pause:?}: {error:#}");
+                    // What the notices themselves have told is true all the same.
+                    self.publish();
+                }
+            }
         }
     }
 
-    /// Takes what a notice says; answers whether anything may have changed.
-    fn take(&mut self, payload: NetlinkPayload<RouteNetlinkMessage>, stale: &mut Stale) -> bool {
-        let NetlinkPayload::InnerMessage(message) = payload else { return true };
-        stale.add(&message);
+    fn publish(&mut self) {
+        if *self.publish.borrow() != self.now {
+            (self.first)(&self.now);
+            self.publish.send_replace(self.now.clone());
+        }
+    }
+
+    /// Takes what a notice says.
+    fn take(&mut self, payload: NetlinkPayload<RouteNetlinkMessage>) {
+        let NetlinkPayload::InnerMessage(message) = payload else {
+            self.stale.everything = true;
+            return;
+        };
+        self.stale.add(&message);
         match message {
             RouteNetlinkMessage::NewNeighbour(message) => {
                 if let Some((place, neighbour)) = neighbours::neighbour(&message)
@@ -201,35 +262,113 @@ impl<N: Stream<Item = (NetlinkMessage<RouteNetlinkMessage>, SocketAddr)> + Unpin
             }
             _ => {}
         }
-        false
     }
+}
 
-    async fn read(&mut self, stale: Stale, everything: bool) -> Result<()> {
-        if everything || stale.links {
-            let fresh = read(&self.handle).await?;
-            keep_same(&mut self.now.interfaces, fresh.interfaces);
-            keep_same(&mut self.now.addresses, fresh.addresses);
-            keep_same(&mut self.now.routes, fresh.routes);
-            keep_same(&mut self.now.neighbours, fresh.neighbours);
-            self.now.policy = fresh.policy;
-            return Ok(());
-        }
-        if stale.settings {
-            keep_same(&mut self.now.interfaces, links::read(&self.handle).await?.into());
-        }
-        if stale.routes {
-            keep_same(&mut self.now.routes, routes::read(&self.handle).await?.into());
-        }
-        if stale.rules || stale.settings {
-            self.now.policy = policy::read(&self.handle).await?;
-        }
-        Ok(())
+/// The network with what is stale read again.
+async fn read_again(handle: &Handle, stale: Stale, mut now: Topology) -> Result<Topology> {
+    if stale.everything {
+        let fresh = read(handle).await?;
+        keep_same(&mut now.interfaces, fresh.interfaces);
+        keep_same(&mut now.addresses, fresh.addresses);
+        keep_same(&mut now.routes, fresh.routes);
+        keep_same(&mut now.neighbours, fresh.neighbours);
+        now.policy = fresh.policy;
+        return Ok(now);
     }
+    if stale.settings {
+        keep_same(&mut now.interfaces, links::read(handle).await?.into());
+    }
+    if stale.routes {
+        keep_same(&mut now.routes, routes::read(handle).await?.into());
+    }
+    if stale.rules || stale.settings {
+        now.policy = policy::read(handle).await?;
+    }
+    Ok(now)
 }
 
 /// What has not changed stays the same thing, so that comparing it again costs nothing.
 fn keep_same<T: Eq>(now: &mut Arc<T>, fresh: Arc<T>) {
     if *now != fresh {
         *now = fresh;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use futures_util::stream;
+    use netlink_packet_route::route::RouteMessage;
+    use rtnetlink::packet_core::NetlinkHeader;
+
+    use super::*;
+
+    /// A follower of these notices that reads the network by `read`, and where it publishes.
+    fn follower<R>(read: R, notices: Notices, first: impl FnMut(&Topology) + Send + 'static) -> (Follower<R>, Watched) {
+        let (publish, topology) = watch::channel(Topology::default());
+        let (again, asked) = mpsc::channel(1);
+        let follower = Follower {
+            read,
+            notices,
+            settings: settings_socket().unwrap(),
+            asked,
+            askers: Vec::new(),
+            stale: Stale::default(),
+            now: Topology::default(),
+            first: Box::new(first),
+            publish,
+        };
+        (follower, Watched { topology, _again: again })
+    }
+
+    struct Watched {
+        topology: watch::Receiver<Topology>,
+        _again: mpsc::Sender<oneshot::Sender<()>>,
+    }
+
+    async fn changed(topology: &mut watch::Receiver<Topology>) -> Result<(), watch::error::RecvError> {
+        tokio::time::timeout(Duration::from_secs(20), topology.changed()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn what_could_not_be_read_is_read_again() {
+        let notice = RouteNetlinkMessage::NewRoute(RouteMessage::default());
+        let notice = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(notice));
+        let notices = stream::iter([(notice, SocketAddr::new(0, 0))]).chain(stream::pending()).boxed();
+        let (readings, heard) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
+        let (noted, told) = (Arc::clone(&readings), Arc::clone(&heard));
+        let read = async move |stale: Stale, now: Topology| {
+            noted.lock().unwrap().push(stale);
+            anyhow::ensure!(noted.lock().unwrap().len() > 2, "no room for an answer");
+            Ok(Topology { policy: policy::Policy::Rules, ..now })
+        };
+        let (follower, mut watched) = follower(read, notices, move |now| told.lock().unwrap().push(now.clone()));
+        let follower = tokio::spawn(follower.follow());
+        changed(&mut watched.topology).await.unwrap();
+        let new = Topology { policy: policy::Policy::Rules, ..Topology::default() };
+        assert_eq!(*watched.topology.borrow(), new);
+        assert_eq!(*heard.lock().unwrap(), [new]);
+        let routes = Stale { routes: true, ..Stale::default() };
+        assert_eq!(readings.lock().unwrap()[..3], [routes; 3], "what the notice was about, until it could be read");
+        follower.abort();
+    }
+
+    #[tokio::test]
+    async fn whoever_is_told_first_learns_of_the_end_first() {
+        struct Gone(Arc<Mutex<bool>>);
+        impl Drop for Gone {
+            fn drop(&mut self) {
+                *self.0.lock().unwrap() = true;
+            }
+        }
+        let gone = Arc::new(Mutex::new(false));
+        let first = Gone(Arc::clone(&gone));
+        let unread = async |_: Stale, now: Topology| Ok(now);
+        let (follower, mut watched) = follower(unread, stream::empty().boxed(), move |_| drop(first.0.lock().unwrap()));
+        tokio::spawn(follower.follow());
+        assert!(changed(&mut watched.topology).await.is_err());
+        assert!(*gone.lock().unwrap());
     }
 }

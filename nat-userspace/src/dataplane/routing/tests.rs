@@ -11,14 +11,14 @@ use super::super::plan::{LinkPlan, Mode, ProgramLog, Tuning};
 use super::*;
 use crate::address::VpcId;
 
-const UPLINK: u32 = 2;
-const RED: u32 = 3;
+pub const UPLINK: u32 = 2;
+pub const RED: u32 = 3;
 const WIDE: [u32; 2] = [4, 5];
-const UPSTREAM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
-const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
-const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
+pub const UPSTREAM: Ipv4Addr = Ipv4Addr::new(198, 51, 100, 1);
+pub const ROUTER: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 2);
+pub const HOST: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
 
-fn plan() -> Plan {
+pub fn plan() -> Plan {
     let link = |interface: u32, vpc: Option<&str>| LinkPlan {
         interface: format!("if{interface}"),
         tags: vec![],
@@ -53,16 +53,16 @@ fn interface(index: u32) -> Interface {
     }
 }
 
-fn route(prefix: [u8; 4], length: u8, metric: u32, way: Way) -> Route {
+pub fn route(prefix: [u8; 4], length: u8, metric: u32, way: Way) -> Route {
     Route { table: MAIN, address: prefix.into(), length, tos: 0, metric, way }
 }
 
-fn out(ifindex: u32, gateway: Option<Ipv4Addr>) -> Way {
+pub fn out(ifindex: u32, gateway: Option<Ipv4Addr>) -> Way {
     Way::Hop { ifindex, gateway }
 }
 
 /// The usual routes.
-fn routes() -> Vec<Route> {
+pub fn routes() -> Vec<Route> {
     vec![
         route([0; 4], 0, 0, out(UPLINK, Some(UPSTREAM))),
         route([10, 0, 0, 0], 24, 0, out(RED, None)),
@@ -72,7 +72,7 @@ fn routes() -> Vec<Route> {
     ]
 }
 
-fn topology(list: Vec<Route>) -> Topology {
+pub fn topology(list: Vec<Route>) -> Topology {
     let neighbour = |ifindex, address| {
         ((ifindex, address), Neighbour { mac: Some([2, 0, 0, 0, 1, ifindex as u8]), failed: false, kept: true })
     };
@@ -92,7 +92,7 @@ fn with(more: Route) -> Routing {
     routing(routes().into_iter().chain([more]).collect())
 }
 
-fn red() -> u32 {
+pub fn red() -> u32 {
     vpc_number("red")
 }
 

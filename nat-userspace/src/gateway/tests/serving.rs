@@ -38,6 +38,20 @@ async fn jobs_are_done_one_after_the_other_until_the_end() {
 }
 
 #[tokio::test]
+async fn what_only_a_start_mends_ends_the_gateway() {
+    let directory = tempfile::tempdir().unwrap();
+    let path = Detached::default();
+    let gateway = gateway(&config(directory.path()), &path).await.unwrap();
+    path.recording().ends = Some("nobody follows the network any more");
+    let (_handle, jobs) = Handle::new();
+    let outcome = timeout(SOON, gateway.run(jobs, std::future::pending())).await.unwrap();
+    assert_eq!(
+        format!("{:#}", outcome.unwrap_err()),
+        "stopping, because only a start mends this; traffic goes on: nobody follows the network any more"
+    );
+}
+
+#[tokio::test]
 async fn a_new_configuration_is_in_effect_as_far_as_it_can_be() {
     let directory = tempfile::tempdir().unwrap();
     let (config, path) = (config(directory.path()), Detached::default());
