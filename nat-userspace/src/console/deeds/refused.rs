@@ -89,6 +89,14 @@ fn refusal_in_chinese(refusal: &Refusal) -> Option<String> {
         Refusal::PackageChargeType { package, .. } => {
             format!("已加入带宽包 {package}，只能按带宽包计费。请先将其移出带宽包，或不修改计费模式。")
         }
+        Refusal::PackageNeeded => "按带宽包计费须加入带宽包。请指定带宽包，或选择其他计费模式。".to_owned(),
+        Refusal::BandwidthOutOfRange { mbps, charge_type } => {
+            let most = charge_type.most_mbps();
+            format!("该计费模式下带宽最高为 {most} Mbit/s，不能为 {mbps} Mbit/s。请填写较小的值，或选择其他计费模式。")
+        }
+        Refusal::ChargeChangesSpent { eip, limit } => {
+            format!("{eip} 的计费模式已修改 {limit} 次，达到上限。请保持不变，或申请新的弹性公网 IP。")
+        }
         Refusal::CapacityReached { what: Limit::Pairs, limit } => {
             format!("网关已满，最多为 {limit} 个实例提供公网 IP。请减少实例，或请运营方提高上限。")
         }
