@@ -87,7 +87,11 @@ fn mac(key: &[u8], text: &str) -> Vec<u8> {
 impl Caller {
     /// Connects from within the gateway's namespace.
     pub fn new(gateway: &Namespace) -> Result<Caller> {
-        let stream = gateway.run(|| TcpStream::connect(API)).context("cannot connect to the API")?;
+        Caller::over(gateway.run(|| TcpStream::connect(API)).context("cannot connect to the API")?)
+    }
+
+    /// By a connection that is there, to whatever speaks HTTP at its other end.
+    pub fn over(stream: TcpStream) -> Result<Caller> {
         stream.set_nodelay(true)?;
         stream.set_read_timeout(Some(PATIENCE))?;
         stream.set_write_timeout(Some(PATIENCE))?;
@@ -96,7 +100,7 @@ impl Caller {
 
     /// Sends bytes, whatever they are.
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.stream.get_mut().write_all(bytes).context("cannot send to the API")
+        self.stream.get_mut().write_all(bytes).context("cannot send a request")
     }
 
     /// Carries out one call, which must succeed.

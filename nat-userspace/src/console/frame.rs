@@ -76,6 +76,7 @@ pub(super) fn frame(viewer: &Viewer, section: Section, title: &str, content: Mar
             }
             body data-copied=(language.say(Word::Copied)) data-not-copied=(language.say(Word::NotCopied))
                 data-unreachable=(language.say(Word::Unreachable)) data-session-over=(language.say(Word::SessionOver))
+                data-no-answer=(language.say(Word::NoAnswer)) data-outcome-unknown=(language.say(Word::OutcomeUnknown))
                 data-loading=(language.say(Word::Loading)) data-working=(language.say(Word::Working))
                 data-close=(language.say(Word::Close)) {
                 a.skip href="#main" { (language.say(Word::SkipToContent)) }

@@ -77,16 +77,20 @@ const showSentence = (text, busy) => {
   box.setAttribute("role", "status");
   box.setAttribute("aria-busy", String(busy));
   const line = document.createElement("p");
+  line.id = "dialog-title";
   line.textContent = text;
   box.append(line);
-  if (!busy) {
-    const close = document.createElement("button");
-    close.type = "button";
-    close.dataset.close = "";
-    close.textContent = told.close;
-    box.append(close);
-  }
   dialog.replaceChildren(box);
+  if (busy) return;
+  const buttons = document.createElement("div");
+  buttons.className = "buttons";
+  const close = document.createElement("button");
+  close.type = "button";
+  close.dataset.close = "";
+  close.textContent = told.close;
+  buttons.append(close);
+  box.append(buttons);
+  close.focus();
 };
 
 // Answers with markup, or goes where the answer says.
@@ -109,7 +113,7 @@ const openDialog = async (place) => {
     const markup = await fetchFragment(place, {});
     if (markup !== null && turn === asked && dialog.open) showIn(markup);
   } catch {
-    if (turn === asked) showSentence(told.unreachable, false);
+    if (turn === asked) showSentence(told.noAnswer, false);
   }
 };
 
@@ -134,7 +138,8 @@ const submitDialog = async (form) => {
       box.setAttribute("role", "alert");
       form.querySelector("h2").after(box);
     }
-    box.textContent = told.unreachable;
+    // It may have come to the gateway, and only the answer not to us.
+    box.textContent = told.outcomeUnknown;
   }
 };
 

@@ -45,7 +45,7 @@ pub async fn detach(bpf_dir: &Path, state_dir: &Path) -> Result<Vec<String>> {
     lines.extend(network::let_go(&interfaces).await?);
     lines.extend(network::take_all_off(&settings.addresses()).await?);
     lines.extend(settings.restore()?);
-    // The fence goes last: until here it holds whatever the kernel now sees.
+    // The guard goes last: until here it holds whatever the kernel now sees.
     lines.extend(guard::take_down()?);
     Ok(lines)
 }

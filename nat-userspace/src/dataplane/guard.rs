@@ -1,4 +1,4 @@
-//! The second fence: nftables rules for whatever reaches the kernel when the program is not there to stop it.
+//! The guard: nftables rules for whatever reaches the kernel when the program is not there to stop it.
 //!
 //! Links are denied by name and allowed by index. An interface that is deleted and made anew keeps its name and gets
 //! another index, so it is denied until the program is on it again. And what the program hands to the kernel carries a
@@ -19,9 +19,9 @@ const TABLES: [(&str, &str); 2] = [("inet", "eipgate"), ("arp", "eipgate")];
 /// Ranges that never show outside (RFC 1918, RFC 6598, RFC 3927).
 const PRIVATE: &str = "10.0.0.0/8, 100.64.0.0/10, 169.254.0.0/16, 172.16.0.0/12, 192.168.0.0/16";
 
-/// What the fence stands around.
+/// What the guard stands around.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Fence {
+pub struct Guard {
     /// Names of the uplinks, with VLAN sub-interfaces.
     pub uplink_names: Vec<String>,
     /// Names of the downlinks, with VLAN sub-interfaces.
@@ -42,9 +42,9 @@ pub struct Fence {
     pub mark: [u8; 6],
 }
 
-/// Puts the fence up, or replaces it in one transaction.
-pub fn put_up(fence: &Fence) -> Result<()> {
-    nft(&script(fence)).context("putting up the guard (nftables tables inet eipgate and arp eipgate)")
+/// Puts the guard up, or replaces it in one transaction.
+pub fn put_up(guard: &Guard) -> Result<()> {
+    nft(&script(guard)).context("putting up the guard (nftables tables inet eipgate and arp eipgate)")
 }
 
 /// Whether both tables are there.
@@ -63,7 +63,7 @@ pub fn stands() -> Result<bool, String> {
     Ok(true)
 }
 
-/// Takes the fence down; says what was removed.
+/// Takes the guard down; says what was removed.
 pub fn take_down() -> Result<Vec<String>> {
     let mut lines = Vec::new();
     for (family, name) in TABLES {
@@ -91,7 +91,7 @@ fn nft(script: &str) -> Result<()> {
     Ok(())
 }
 
-fn script(fence: &Fence) -> String {
+fn script(guard: &Guard) -> String {
     let mut text = String::new();
     for (family, name) in TABLES {
         // Naming a table before deleting it makes the deletion succeed whether or not it was there.
@@ -103,22 +103,22 @@ fn script(fence: &Fence) -> String {
         format!("  set {name} {{ type {kind};{flags}{elements} }}\n")
     };
     let names = |names: &[String]| names.iter().map(|name| format!("\"{name}\"")).collect::<Vec<_>>();
-    let every = [names(&fence.uplink_names), names(&fence.downlink_names)].concat();
+    let every = [names(&guard.uplink_names), names(&guard.downlink_names)].concat();
     let numbers = |numbers: &[u32]| numbers.iter().map(u32::to_string).collect();
-    let own: Vec<String> = fence.own.iter().map(Ipv4Addr::to_string).collect();
-    let own_raw: Vec<String> = fence.own.iter().map(|address| format!("{:#010x}", u32::from(*address))).collect();
+    let own: Vec<String> = guard.own.iter().map(Ipv4Addr::to_string).collect();
+    let own_raw: Vec<String> = guard.own.iter().map(|address| format!("{:#010x}", u32::from(*address))).collect();
 
     text += "table inet eipgate {\n";
     text += &set("ours", "ifname", "", every);
-    text += &set("uplink_names", "ifname", "", names(&fence.uplink_names));
-    text += &set("uplinks", "iface_index", "", numbers(&fence.uplinks));
-    text += &set("downlinks", "iface_index", "", numbers(&fence.downlinks));
-    let pools = fence.pools.iter().map(|pool| format!("{}/{}", pool.first(), pool.length())).collect();
+    text += &set("uplink_names", "ifname", "", names(&guard.uplink_names));
+    text += &set("uplinks", "iface_index", "", numbers(&guard.uplinks));
+    text += &set("downlinks", "iface_index", "", numbers(&guard.downlinks));
+    let pools = guard.pools.iter().map(|pool| format!("{}/{}", pool.first(), pool.length())).collect();
     text += &set("pools", "ipv4_addr", " flags interval;", pools);
     text += &set("own", "ipv4_addr", "", own.clone());
-    let outside = fence.outside.iter().map(|prefix| format!("{}/{}", prefix.first(), prefix.length())).collect();
+    let outside = guard.outside.iter().map(|prefix| format!("{}/{}", prefix.first(), prefix.length())).collect();
     text += &set("outside", "ipv4_addr", " flags interval; auto-merge;", outside);
-    let [a, b, c, d, e, f] = fence.mark;
+    let [a, b, c, d, e, f] = guard.mark;
     let marked = format!("ether saddr {a:02x}:{b:02x}:{c:02x}:{d:02x}:{e:02x}:{f:02x}");
     text += "  chain forward {
     type filter hook forward priority filter - 10; policy accept;
@@ -146,9 +146,9 @@ fn script(fence: &Fence) -> String {
         let _ = writeln!(text, "    {errors} @th,192,32 != {{ {} }} counter drop", own_raw.join(", "));
     }
     text += "  }\n";
-    text += &input(&fence.asked_at);
+    text += &input(&guard.asked_at);
     text += "}\ntable arp eipgate {\n";
-    text += &set("uplink_names", "ifname", "", names(&fence.uplink_names));
+    text += &set("uplink_names", "ifname", "", names(&guard.uplink_names));
     text += &set("own", "ipv4_addr", "", own);
     text += "  chain output {
     type filter hook output priority filter; policy accept;
@@ -184,7 +184,7 @@ mod tests {
 
     #[test]
     fn the_script_denies_by_name_and_allows_by_index() {
-        let fence = Fence {
+        let guard = Guard {
             uplink_names: vec!["up0".into()],
             downlink_names: vec!["down0".into()],
             uplinks: vec![2],
@@ -195,7 +195,7 @@ mod tests {
             asked_at: vec![],
             mark: [2, 0, 0, 0, 0, 0xab],
         };
-        let script = script(&fence);
+        let script = script(&guard);
         assert!(script.contains(r#"set ours { type ifname; elements = { "up0", "down0" } }"#), "{script}");
         assert!(script.contains("set uplinks { type iface_index; elements = { 2 } }"));
         assert!(
@@ -208,14 +208,14 @@ mod tests {
 
     #[test]
     fn who_asks_about_himself_comes_by_a_downlink_with_the_program() {
-        let script = script(&Fence { asked_at: vec![Ipv4Addr::new(169, 254, 0, 23)], ..Fence::default() });
+        let script = script(&Guard { asked_at: vec![Ipv4Addr::new(169, 254, 0, 23)], ..Guard::default() });
         let asked = "ip daddr != { 169.254.0.23 } accept\n    iif @downlinks tcp dport 80 counter accept";
         assert!(script.contains(asked), "{script}");
     }
 
     #[test]
-    fn a_fence_around_nothing_is_still_a_script() {
-        let script = script(&Fence::default());
+    fn a_guard_around_nothing_is_still_a_script() {
+        let script = script(&Guard::default());
         assert!(script.contains("set pools { type ipv4_addr; flags interval; }"), "{script}");
     }
 }

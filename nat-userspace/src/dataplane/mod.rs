@@ -59,7 +59,7 @@ pub use bindings::Drift;
 pub use detach::detach;
 use earlier::Earlier;
 pub use environment::{Environment, OwnAddress, environment};
-use guard::Fence;
+use guard::Guard;
 pub use limits::{Limits, MAX_PAIRS};
 pub use link_local::{ADDRESSES as ASKED_AT, Downlink};
 pub use network::AttachMode;
@@ -90,7 +90,8 @@ pub async fn put_up_guard(plan: &Plan) -> Result<()> {
     if let Some(link) = tables::present(plan, &topology).iter().find(|link| link.interface.xdp.is_some()) {
         bail!("interface {} has its program already, and a guard with it; nothing was changed", link.interface.name);
     }
-    guard::put_up(&fence(plan, &Routing::new(plan, &topology, &Routing::default()), &[], [0; 6]))
+    let routing = Routing::new(plan, &topology, &Routing::default());
+    guard::put_up(&guard_for(plan, &routing, &[], [0; 6]))
 }
 
 /// What [`DataPlane::turn`] has to tell.
@@ -133,7 +134,7 @@ pub struct DataPlane {
     followed: Arc<Routing>,
     written: Tables,
     settings: HostSettings,
-    fence: Option<Fence>,
+    guard: Option<Guard>,
     /// Source MAC of packets handed to the kernel.
     mark: [u8; 6],
     watch: Watch,
@@ -178,7 +179,7 @@ impl DataPlane {
         let pins = Pins::under(&plan.bpf_dir);
         check_links(&plan, topology, &pins)?;
         let lock = pins.prepare(plan.allow_private_mount)?;
-        // What an earlier daemon left attached goes on forwarding meanwhile, and keeps its place behind the fence.
+        // What an earlier daemon left attached goes on forwarding meanwhile, and keeps its place behind the guard.
         let first = pins.links().is_empty();
         let fresh = pins.capacity("COUNTERS").is_none();
         match Self::load(&plan, topology, &pins, fresh) {
@@ -218,9 +219,9 @@ impl DataPlane {
         let mut tables = KernelTables::open(&pins)?;
         let mark = tables.set_settings(&plan, earlier.as_ref().map(Earlier::mark))?;
         let attached: Vec<u32> = pins.links().into_keys().collect();
-        let fence = fence(&plan, &bindings.network(), &attached, mark);
-        // The fence first: from `ip_forward` on, the kernel would carry what the program is not yet there to stop.
-        guard::put_up(&fence)?;
+        let guard = guard_for(&plan, &bindings.network(), &attached, mark);
+        // The guard first: from `ip_forward` on, the kernel would carry what the program is not yet there to stop.
+        guard::put_up(&guard)?;
         settings.set_global()?;
         let program_log = follow_program_log(&mut program, plan.program_log);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
@@ -232,7 +233,7 @@ impl DataPlane {
             followed: Arc::default(),
             written: Tables::default(),
             settings,
-            fence: Some(fence),
+            guard: Some(guard),
             mark,
             watch,
             arp: Arp::start()?,
@@ -404,11 +405,11 @@ impl DataPlane {
         self.attach_present(topology)?;
         self.tables.set_redirects_multi_buffer(self.redirects_multi_buffer())?;
         let attached: Vec<u32> = self.program.attached().collect();
-        let fence = fence(&self.plan, &network, &attached, self.mark);
-        if self.fence.as_ref() != Some(&fence) || (fresh == Fresh::Yes && guard::stands() != Ok(true)) {
-            self.fence = None;
-            guard::put_up(&fence)?;
-            self.fence = Some(fence);
+        let guard = guard_for(&self.plan, &network, &attached, self.mark);
+        if self.guard.as_ref() != Some(&guard) || (fresh == Fresh::Yes && guard::stands() != Ok(true)) {
+            self.guard = None;
+            guard::put_up(&guard)?;
+            self.guard = Some(guard);
         }
         self.arp.set_ports(ports(&self.plan, topology));
         self.place_link_local(topology, &attached)?;
@@ -490,14 +491,14 @@ enum Fresh {
     No,
 }
 
-fn fence(plan: &Plan, network: &Routing, attached: &[u32], mark: [u8; 6]) -> Fence {
+fn guard_for(plan: &Plan, network: &Routing, attached: &[u32], mark: [u8; 6]) -> Guard {
     let topology = network.topology();
-    let mut fence = Fence { pools: plan.pools.clone(), mark, ..Fence::default() };
-    fence.outside = plan.tuning.martian_exceptions.clone();
+    let mut guard = Guard { pools: plan.pools.clone(), mark, ..Guard::default() };
+    guard.outside = plan.tuning.martian_exceptions.clone();
     for link in plan.links() {
         let names = match link.vpc {
-            None => &mut fence.uplink_names,
-            Some(_) => &mut fence.downlink_names,
+            None => &mut guard.uplink_names,
+            Some(_) => &mut guard.downlink_names,
         };
         if !names.contains(&link.interface) {
             names.push(link.interface.clone());
@@ -505,12 +506,12 @@ fn fence(plan: &Plan, network: &Routing, attached: &[u32], mark: [u8; 6]) -> Fen
     }
     for link in tables::present(plan, topology) {
         let (names, indices) = match link.plan.vpc {
-            None => (&mut fence.uplink_names, &mut fence.uplinks),
-            Some(_) => (&mut fence.downlink_names, &mut fence.downlinks),
+            None => (&mut guard.uplink_names, &mut guard.uplinks),
+            Some(_) => (&mut guard.downlink_names, &mut guard.downlinks),
         };
         if link.plan.vpc.is_none() {
             let own = topology.addresses.iter().filter(|own| own.ifindex == link.routing.index);
-            fence.outside.extend(own.filter_map(|own| Prefix::containing(own.address, own.length).ok()));
+            guard.outside.extend(own.filter_map(|own| Prefix::containing(own.address, own.length).ok()));
         }
         if !names.contains(&link.routing.name) {
             names.push(link.routing.name.clone());
@@ -520,10 +521,10 @@ fn fence(plan: &Plan, network: &Routing, attached: &[u32], mark: [u8; 6]) -> Fen
         }
     }
     if plan.metadata {
-        fence.asked_at = link_local::ADDRESSES.to_vec();
+        guard.asked_at = link_local::ADDRESSES.to_vec();
     }
-    fence.own = Tables::compute(plan, topology, network).own_outside();
-    fence
+    guard.own = Tables::compute(plan, topology, network).own_outside();
+    guard
 }
 
 fn ports(plan: &Plan, topology: &Topology) -> Vec<Port> {

@@ -125,7 +125,7 @@ impl DataPlane {
         ];
         PlaneStatus {
             program_id: Some(self.program.id()),
-            guard: self.fence.is_some(),
+            guard: self.guard.is_some(),
             links: links.collect(),
             maps: maps.into_iter().chain(earlier).collect(),
             next_hops: self.bindings.hops().status(),

@@ -49,7 +49,7 @@ impl Finished {
         self.status.success()
     }
 
-    /// The exit code, or 128 and the signal as shells count.
+    /// The exit status, or 128 and the signal as shells count.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or_else(|| 128 + self.status.signal().unwrap_or(0))
     }

@@ -1,5 +1,6 @@
 //! The console as people use it: a real browser in the gateway's namespace, the real daemon, real traffic.
 
+mod dialogs;
 mod entry;
 mod keyboard;
 mod life;

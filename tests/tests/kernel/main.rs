@@ -2,8 +2,9 @@
 
 /// Clients that mean no good.
 mod abuse;
-/// Who is answered by ARP, and what is announced.
+/// The cloud's own clients and calls.
 mod api;
+/// Who is answered by ARP, and what is announced.
 mod arp;
 /// The rig of the benchmark.
 mod bench;

@@ -1,4 +1,4 @@
-//! Starts that cannot succeed: one sentence with the cause and the mend, a non-zero exit, nothing half-attached.
+//! Starts that cannot succeed: one sentence with the cause and the mend, a non-zero exit status, nothing half-attached.
 
 use std::time::Duration;
 

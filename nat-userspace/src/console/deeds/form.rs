@@ -106,10 +106,11 @@ fn complain(viewer: &Viewer, complaint: &Complaint) -> Markup {
             @match complaint {
                 Complaint::Ours(word) => (viewer.say(*word)),
                 Complaint::Gateways(error) => {
-                    strong { (viewer.say(Word::Refused)) } " "
+                    strong { (viewer.say(Word::Refused)) }
                     @match refused::told(viewer.language, error) {
+                        // A Chinese colon has its blank in itself.
                         Some(sentence) => (sentence),
-                        None => span lang="en" { (error) },
+                        None => { " " span lang="en" { (error) } },
                     }
                 }
             }
@@ -213,7 +214,7 @@ fn bind_instance(filled: &Filled<'_>, row: &InstanceRow, offers: Option<&[Offer]
         p { strong { (row.called()) } " " span.mono { (row.private) } }
         @match ordinary {
             Some(public) => p { (filled.tell(Word::BindLoses, &[&row.called(), &public.address])) },
-            None => p { (filled.say(Word::BindExplained)) },
+            None => p { (filled.say(Word::BindAtOnce)) },
         }
         input type="hidden" name="of" value="instance";
         input type="hidden" name="instance" value=(row.id);
@@ -232,9 +233,9 @@ fn bind_instance(filled: &Filled<'_>, row: &InstanceRow, offers: Option<&[Offer]
                 _ => {
                     input #eip type="text" name="eip" required autofocus autocomplete="off" spellcheck="false"
                         aria-describedby="eip-hint" value=[present];
+                    p.hint #eip-hint { (filled.say(Word::WhichEipHint)) }
                 }
             }
-            p.hint #eip-hint { (filled.say(Word::WhichEipHint)) }
         }
     }
 }

@@ -36,6 +36,8 @@ words! {
     Loading: "Loading…", "正在加载…";
     Working: "Working…", "正在处理…";
     Unreachable: "The gateway does not answer. What is shown may be out of date; asking again…", "网关没有响应，所显示的内容可能已过时，正在重试…";
+    NoAnswer: "The gateway does not answer. Try again in a moment.", "网关没有响应，请稍后重试。";
+    OutcomeUnknown: "The gateway did not answer. Look whether it was done before you try again.", "网关没有响应。重试前请先确认该操作是否已完成。";
     SessionOver: "Your session has ended. Log in again.", "会话已结束，请重新登录。";
 
     // Log-in.
@@ -242,6 +244,7 @@ words! {
     WhichEip: "EIP", "弹性公网 IP";
     WhichEipHint: "ID or address of an EIP that is not bound", "未绑定的弹性公网 IP 的 ID 或地址";
     BindExplained: "In effect with the next packet. An ordinary public IP of the instance goes back to the pool in the same moment, and the instance will not get it again.", "对下一个数据包立即生效。实例的普通公网 IP 将同时归还地址池，且无法找回。";
+    BindAtOnce: "In effect with the next packet.", "对下一个数据包立即生效。";
     BindLoses: "Instance {0} gives up its ordinary public IP {1} for good.", "实例 {0} 将永久失去普通公网 IP {1}。";
     UnbindExplained: "{0} stops serving {1} with the next packet. The EIP stays yours.", "{0} 将立即停止为 {1} 提供服务，该弹性公网 IP 仍归您所有。";
     Reallocate: "Assign a new ordinary public IP to the instance", "为实例重新分配普通公网 IP";

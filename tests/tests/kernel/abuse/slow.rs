@@ -88,5 +88,6 @@ fn e12_answers_that_nobody_takes_are_kept_for_nobody() {
                 }
             }
         }
+        siege.hold();
     });
 }

@@ -75,10 +75,16 @@ fn every_page_can_be_heard_and_read() {
             scene.open(place);
             nothing_is_wrong(&scene, &format!("{scheme} {place}"));
         }
-        for (link, field) in
-            [("allocate", "#bandwidth"), ("unbind", "#reallocate"), ("bind", "#instance"), ("release", ".danger")]
-        {
-            scene.open("/addresses");
+        for (page, link, field) in [
+            ("/addresses", "allocate", "#bandwidth"),
+            ("/addresses", "unbind", "#reallocate"),
+            ("/addresses", "bind", "#instance"),
+            ("/addresses", "release", ".danger"),
+            ("/addresses", "bandwidth", "#charge"),
+            ("/addresses", "rename", "#name"),
+            ("/instances", "convert", "#name"),
+        ] {
+            scene.open(page);
             scene.browser.click(&format!("a[href^='/do/{link}']")).unwrap();
             scene.browser.wait_for(&format!("dialog {field}")).unwrap();
             nothing_is_wrong(&scene, &format!("{scheme} {link}"));

@@ -26,6 +26,13 @@ fn picture(scene: &Scene, name: &str) {
     scene.browser.viewport(1440, 900).unwrap();
 }
 
+/// Opens the first dialog of that kind on a page.
+fn dialog(scene: &Scene, page: &str, deed: &str, field: &str) {
+    scene.open(page);
+    scene.browser.click(&format!("main a[href^='/do/{deed}']")).unwrap();
+    scene.browser.wait_for(&format!("dialog {field}")).unwrap();
+}
+
 #[test]
 fn every_page_is_kept_as_a_picture() {
     let scene = scene();
@@ -66,13 +73,20 @@ fn every_page_is_kept_as_a_picture() {
     picture(&scene, "addresses");
     scene.open("/addresses?kind=ordinary");
     picture(&scene, "addresses-ordinary");
-    scene.browser.click("a[href^='/do/allocate']").unwrap();
-    scene.browser.wait_for("dialog #bandwidth").unwrap();
-    picture(&scene, "dialog-allocate");
-    scene.open("/addresses");
-    scene.browser.click("a[href^='/do/unbind']").unwrap();
-    scene.browser.wait_for("dialog #reallocate").unwrap();
-    picture(&scene, "dialog-unbind");
+    for (page, deed, field) in [
+        ("/addresses", "allocate", "#bandwidth"),
+        ("/addresses", "bind", "#instance"),
+        ("/addresses", "unbind", "#reallocate"),
+        ("/addresses", "release", "button.danger"),
+        ("/addresses", "bandwidth", "#charge"),
+        ("/addresses", "rename", "#name"),
+        ("/instances?q=10.0.0.1", "convert", "#name"),
+    ] {
+        dialog(&scene, page, deed, field);
+        picture(&scene, &format!("dialog-{deed}"));
+    }
+    dialog(&scene, "/instances?q=10.0.0.13", "bind", "#eip");
+    picture(&scene, "dialog-bind-instance");
     scene.open("/instances/database-primary");
     picture(&scene, "not-found");
     let id = scene.lab.daemon.json(&["instance", "show", "web"]).unwrap()["id"].as_str().unwrap().to_owned();
@@ -91,13 +105,29 @@ fn every_page_is_kept_as_a_picture() {
     picture(&scene, "addresses-chinese");
     scene.open(&format!("/instances/{id}"));
     picture(&scene, "instance-chinese");
+    dialog(&scene, "/addresses", "bind", "#instance");
+    scene.browser.fill("dialog #instance", "nobody").unwrap();
+    scene.browser.click("dialog button[type=submit]").unwrap();
+    scene.browser.wait_for("dialog [role=alert]").unwrap();
+    picture(&scene, "dialog-refused-chinese");
     scene.browser.media("prefers-color-scheme", "dark").unwrap();
     scene.open("/instances?q=10.0.0.1");
     picture(&scene, "instances-dark");
     scene.open("/addresses");
     picture(&scene, "addresses-dark");
+    scene.browser.media("prefers-color-scheme", "light").unwrap();
     // The page of an instance that is not there is the only one that was answered with an error.
     let complaints = scene.browser.complaints();
     assert!(complaints.iter().all(|complaint| complaint.contains("/instances/database-primary")), "{complaints:#?}");
+
+    scene.open("/language?to=en&back=%2Finstances%3Fq%3D10.0.0.1");
+    scene.lab.daemon.terminate().unwrap();
+    scene.browser.wait_for("#trouble").unwrap();
+    picture(&scene, "trouble");
+    scene.browser.click("main a[href^='/do/rename']").unwrap();
+    scene.browser.wait_for("dialog [data-close]").unwrap();
+    picture(&scene, "dialog-no-answer");
+    let complaints = scene.browser.complaints();
+    assert!(complaints.iter().all(|complaint| complaint.contains("ERR_CONNECTION")), "{complaints:#?}");
     scene.finish();
 }
