@@ -224,6 +224,7 @@ impl<P: PacketPath> Gateway<P> {
         if touched.pools {
             self.path.set_pools(&self.ledger.pool().prefixes())?;
         }
+        self.path.make_room(&touched.set)?;
         for (vpc, private) in &touched.removed {
             self.path.remove_host(vpc, *private)?;
         }

@@ -21,7 +21,7 @@ use super::limits::{self, Limits};
 use super::pins::Pins;
 use super::plan::{Host, Plan};
 use super::routing::Routing;
-use super::sys;
+use super::slots::Slots;
 use super::table::{self, Key as _, Table, pages_for};
 
 /// Entries a reconciliation added, removed and changed, over both directions.
@@ -57,45 +57,12 @@ pub struct Bindings {
     fresh: bool,
 }
 
-/// Counter slots, and which belong to no address.
-struct Slots {
-    taken: Vec<bool>,
-    /// Those that are free, and some that have been taken by name since.
-    free: Vec<u32>,
-    /// Given up, and perhaps still in the hands of a packet that was on its way when that happened.
-    retired: Vec<u32>,
-}
-
-impl Slots {
-    fn new(taken: Vec<bool>) -> Slots {
-        let free = (0..).zip(&taken).filter(|(_, taken)| !**taken).map(|(slot, _)| slot).collect();
-        Slots { taken, free, retired: Vec::new() }
-    }
-
-    /// A slot: the one wanted if it is free, or the last.
-    fn take(&mut self, wanted: Option<u32>) -> Option<u32> {
-        let free = |slots: &Slots, slot: u32| slots.taken.get(slot as usize) == Some(&false);
-        let mut slot = wanted.filter(|slot| free(self, *slot));
-        while slot.is_none() {
-            if self.free.is_empty() && !self.retired.is_empty() {
-                sys::grace_period();
-                for slot in &self.retired {
-                    self.taken[*slot as usize] = false;
-                }
-                self.free.append(&mut self.retired);
-            }
-            slot = Some(self.free.pop()?).filter(|slot| free(self, *slot));
-        }
-        if let Some(slot) = slot {
-            self.taken[slot as usize] = true;
-        }
-        slot
-    }
-
-    fn give_back(&mut self, slot: u32) {
-        self.taken[slot as usize] = false;
-        self.free.push(slot);
-    }
+/// A way in for a public address.
+enum WayIn {
+    /// Stands already, with these counters.
+    Open { slot: u32 },
+    /// Has everything it takes, and is not open yet.
+    Ready { hop: u32, slot: u32 },
 }
 
 /// Counter slots for so many pairs: one for each cell of the inbound pages, so that an address has the slot of its
@@ -256,19 +223,16 @@ impl Bindings {
         let mut addresses: Vec<PublicAddr> = wanted.iter().filter_map(|(_, public)| *public).collect();
         addresses.sort_unstable();
         self.inbound.prepare(&addresses)?;
+        // Every way in that is there now is right.
+        self.slots.make_room(addresses.len().saturating_sub(self.inbound.len()));
         for (key, address) in &wanted {
             let before = self.outbound.get(key)?;
             let cell = match address {
                 None => Outbound::NOWHERE.pack(),
                 Some(address) => {
-                    let slot = match self.inbound.get(address)? {
-                        0 => {
-                            drift.added += 1;
-                            self.add_inbound(address, key)?
-                        }
-                        cell => Inbound::unpack(cell, self.slot_bits).slot,
-                    };
-                    Outbound { public: *address, slot }.pack()
+                    let way = self.way_in(address, key, 0)?;
+                    drift.added += usize::from(matches!(way, WayIn::Ready { .. }));
+                    Outbound { public: *address, slot: self.open_way(address, key, way)? }.pack()
                 }
             };
             if before != cell {
@@ -294,6 +258,7 @@ impl Bindings {
         self.outbound.prepare(&keys)?;
         self.inbound.prepare(&bound.iter().map(|(address, _)| *address).collect::<Vec<_>>())?;
 
+        self.slots.make_room(bound.len());
         let hops = self.hops_towards(wanted)?;
         let nowhere = Outbound::NOWHERE.pack();
         let mut outbound: Vec<(PrivateKey, u64)> = keys.into_iter().map(|key| (key, nowhere)).collect();
@@ -391,21 +356,20 @@ impl Bindings {
         let before = self.outbound.get(&key)?;
         let old = Outbound::unpack(before).public;
         let wanted = host.public.map(public);
-        if before != 0 && old != PublicAddr::NONE && Some(old) != wanted {
-            self.outbound.set(key, Outbound::NOWHERE.pack()).context("closing an outbound binding")?;
-            self.remove_inbound(&old)?;
-        }
-        let Some(address) = wanted else { return self.outbound.set(key, Outbound::NOWHERE.pack()) };
-        let slot = match self.inbound.get(&address)? {
-            0 => self.add_inbound(&address, &key)?,
-            cell => {
-                let there = Inbound::unpack(cell, self.slot_bits);
-                if there.private != key.address || self.hops.lock().vpc(there.hop) != key.vpc {
-                    bail!("{} is bound to another instance in the kernel", Ipv4Addr::from(address.0));
-                }
-                there.slot
+        let leaves = before != 0 && old != PublicAddr::NONE && Some(old) != wanted;
+        // All that may have to be waited for comes before the first closing: until it is over, the old binding serves.
+        self.outbound.make_room(&key);
+        let way = wanted.map(|address| self.way_in(&address, &key, leaves.into())).transpose();
+        if leaves && let Err(error) = self.close(key, &old) {
+            if let Ok(Some(WayIn::Ready { hop, slot })) = way {
+                self.give_back(hop, slot);
             }
+            return Err(error);
+        }
+        let Some((address, way)) = wanted.zip(way?) else {
+            return self.outbound.set(key, Outbound::NOWHERE.pack());
         };
+        let slot = self.open_way(&address, &key, way)?;
         if let Err(error) = self.outbound.set(key, Outbound { public: address, slot }.pack()) {
             // Half a binding would answer from outside only; none is better than half.
             self.remove_inbound(&address)?;
@@ -414,12 +378,15 @@ impl Bindings {
         Ok(())
     }
 
-    /// Makes room for many instances to be set one by one: networks that will be crowded get their pages at once.
-    pub fn prepare(&mut self, hosts: &[Host]) -> Result<()> {
+    /// Makes room for instances that will be set one by one, so that nothing has to be waited for in between: an address
+    /// may have left one of them and not be with the next yet. Networks that will be crowded get their pages at once.
+    pub fn make_room(&mut self, hosts: &[Host]) -> Result<()> {
+        let mut addresses: Vec<PublicAddr> = hosts.iter().filter_map(|host| host.public.map(public)).collect();
+        let new = addresses.iter().filter(|address| self.inbound.get(address).is_ok_and(|cell| cell == 0)).count();
+        self.slots.make_room(new);
         let mut keys: Vec<PrivateKey> = hosts.iter().map(key).collect();
         keys.sort_unstable();
         self.outbound.prepare(&keys)?;
-        let mut addresses: Vec<PublicAddr> = hosts.iter().filter_map(|host| host.public.map(public)).collect();
         addresses.sort_unstable();
         self.inbound.prepare(&addresses)
     }
@@ -439,10 +406,22 @@ impl Bindings {
         Ok(())
     }
 
-    fn add_inbound(&mut self, address: &PublicAddr, key: &PrivateKey) -> Result<u32> {
-        if self.inbound.len() >= self.pairs as usize {
+    /// The way in for an address that is to serve an instance, ready to be opened when so many others are closed. It may
+    /// have to wait for a grace period, opening it may not.
+    fn way_in(&mut self, address: &PublicAddr, key: &PrivateKey, closing: usize) -> Result<WayIn> {
+        let cell = self.inbound.get(address)?;
+        if cell != 0 {
+            let there = Inbound::unpack(cell, self.slot_bits);
+            if there.private != key.address || self.hops.lock().vpc(there.hop) != key.vpc {
+                bail!("{} is bound to another instance in the kernel", Ipv4Addr::from(address.0));
+            }
+            return Ok(WayIn::Open { slot: there.slot });
+        }
+        if self.inbound.len() >= self.pairs as usize + closing {
             bail!("all {} pairs the maps were made for are in use; raise max_pairs", self.pairs);
         }
+        self.inbound.make_room(address);
+        self.slots.make_room(1);
         let hop = self.hops.lock().towards(key.vpc, Ipv4Addr::from(key.address.0))?;
         let Some(slot) = self.slots.take(self.inbound.number(address)) else {
             self.hops.lock().release(hop);
@@ -451,13 +430,32 @@ impl Bindings {
         // A new binding starts at 0.
         self.counters.clear(slot);
         self.fresh = false;
+        Ok(WayIn::Ready { hop, slot })
+    }
+
+    /// Opens a way in that is not open yet. Answers its counters.
+    fn open_way(&mut self, address: &PublicAddr, key: &PrivateKey, way: WayIn) -> Result<u32> {
+        let (hop, slot) = match way {
+            WayIn::Open { slot } => return Ok(slot),
+            WayIn::Ready { hop, slot } => (hop, slot),
+        };
         let cell = Inbound { private: key.address, hop, slot }.pack(self.slot_bits);
         if let Err(error) = self.inbound.set(*address, cell) {
-            self.slots.give_back(slot);
-            self.hops.lock().release(hop);
+            self.give_back(hop, slot);
             return Err(error).with_context(|| format!("binding {} inbound", Ipv4Addr::from(address.0)));
         }
         Ok(slot)
+    }
+
+    fn give_back(&mut self, hop: u32, slot: u32) {
+        self.slots.give_back(slot);
+        self.hops.lock().release(hop);
+    }
+
+    /// Takes an instance its public address.
+    fn close(&mut self, key: PrivateKey, old: &PublicAddr) -> Result<()> {
+        self.outbound.set(key, Outbound::NOWHERE.pack()).context("closing an outbound binding")?;
+        self.remove_inbound(old)
     }
 
     fn remove_inbound(&mut self, address: &PublicAddr) -> Result<()> {
@@ -465,7 +463,7 @@ impl Bindings {
         if cell != 0 {
             self.inbound.remove(address)?;
             let cell = Inbound::unpack(cell, self.slot_bits);
-            self.slots.retired.push(cell.slot);
+            self.slots.retire(cell.slot);
             self.hops.lock().release(cell.hop);
         }
         Ok(())

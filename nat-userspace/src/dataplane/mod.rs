@@ -31,6 +31,7 @@ mod preflight;
 mod prepared;
 mod program;
 mod routing;
+mod slots;
 mod status;
 mod sys;
 mod sysctl;
@@ -298,9 +299,13 @@ impl DataPlane {
         done
     }
 
+    /// Makes sure that these can be set without waiting, before something is taken away for it.
+    pub fn make_room(&mut self, hosts: &[Host]) -> Result<()> {
+        self.bindings.make_room(hosts)
+    }
+
     /// Makes many instances what `hosts` say, in this order, and tells now and then how many are done.
     pub fn set_hosts(&mut self, hosts: &[Host], progress: &mut dyn FnMut(usize)) -> Result<()> {
-        self.bindings.prepare(hosts)?;
         for (done, host) in hosts.iter().enumerate() {
             progress(done);
             self.bindings.set(host)?;

@@ -186,6 +186,15 @@ impl<K: Key> Table<K> {
         Some(page.number * PAGE + pairs::cell_in_page(key.address()))
     }
 
+    /// Makes sure that an address can be given a cell without waiting. That may take a grace period.
+    pub fn make_room(&mut self, key: &K) {
+        let network = key.network();
+        let has_place = self.paged.contains_key(&network) || self.alone.contains(key);
+        if !has_place && self.alone_in(network).count() + 1 >= CROWD {
+            self.rest_pages();
+        }
+    }
+
     /// Gives an address a cell that is not 0, in effect on the next packet.
     pub fn set(&mut self, key: K, cell: u64) -> Result<()> {
         debug_assert_ne!(cell, 0, "an empty cell is removed, not set");
@@ -201,9 +210,9 @@ impl<K: Key> Table<K> {
         if self.alone.contains(&key) {
             return self.set_sparse(&key, cell);
         }
-        let crowd: Vec<K> = self.alone.range(network..=network.with(last(network))).copied().collect();
+        let crowd: Vec<K> = self.alone_in(network).collect();
         if crowd.len() + 1 >= CROWD
-            && let Some(number) = self.take_page()
+            && let Some(number) = self.free.pop()
         {
             return self.gather(number, &crowd, key, cell);
         }
@@ -248,12 +257,12 @@ impl<K: Key> Table<K> {
         for crowd in keys.chunk_by(|one, other| one.network() == other.network()) {
             let [first, ..] = crowd else { continue };
             let network = first.network();
-            let alone = || self.alone.range(network..=network.with(last(network))).copied();
-            if self.paged.contains_key(&network) || alone().chain(crowd.iter().copied()).count() < CROWD {
+            if self.paged.contains_key(&network) || self.alone_in(network).count() + crowd.len() < CROWD {
                 continue;
             }
-            let members: Vec<K> = alone().collect();
-            let Some(number) = self.take_page() else { break };
+            let members: Vec<K> = self.alone_in(network).collect();
+            self.rest_pages();
+            let Some(number) = self.free.pop() else { break };
             if members.is_empty() {
                 empty.push((network, number));
             } else {
@@ -395,13 +404,17 @@ impl<K: Key> Table<K> {
         self.paged.insert(network, PageUse { number, used });
     }
 
-    /// A page no packet can be looking at.
-    fn take_page(&mut self) -> Option<u32> {
+    /// Waits until there is a page that no packet can be looking at, if that would help.
+    fn rest_pages(&mut self) {
         if self.free.is_empty() && !self.retired.is_empty() {
             sys::grace_period();
             self.free.append(&mut self.retired);
         }
-        self.free.pop()
+    }
+
+    /// Addresses of a network that has no page.
+    fn alone_in(&self, network: K) -> impl Iterator<Item = K> + '_ {
+        self.alone.range(network..=network.with(last(network))).copied()
     }
 
     fn set_sparse(&mut self, key: &K, cell: u64) -> Result<()> {

@@ -41,6 +41,11 @@ impl Unattended {
         Ok(Unattended { bindings, _lock: lock })
     }
 
+    /// Makes sure that an instance can be set without waiting.
+    pub fn make_room(&mut self, host: &Host) -> Result<()> {
+        self.bindings.make_room(std::slice::from_ref(host))
+    }
+
     /// Makes an instance what `host` says, in effect on the next packet.
     pub fn set(&mut self, host: &Host) -> Result<()> {
         self.bindings.set(host)

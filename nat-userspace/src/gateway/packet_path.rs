@@ -20,6 +20,11 @@ pub trait PacketPath {
     /// Attaches to the interfaces.
     fn attach(&mut self) -> impl Future<Output = Result<()>>;
 
+    /// Makes sure that hosts can be set without waiting, before anything is taken away from others for it.
+    fn make_room(&mut self, _: &[Host]) -> Result<()> {
+        Ok(())
+    }
+
     /// Makes a host known, or changes it; in effect on the next packet.
     fn set_host(&mut self, host: &Host) -> Result<()>;
 
@@ -71,6 +76,10 @@ pub trait PacketPath {
 }
 
 impl PacketPath for DataPlane {
+    fn make_room(&mut self, hosts: &[Host]) -> Result<()> {
+        self.make_room(hosts)
+    }
+
     fn set_hosts(&mut self, hosts: &[Host], progress: &mut dyn FnMut(usize)) -> Result<()> {
         self.set_hosts(hosts, progress)
     }

@@ -80,8 +80,9 @@ impl Bindings {
 impl Rebind for Bindings {
     fn rebind(&mut self, index: u32, private: Ipv4Addr) -> Result<()> {
         let before = std::mem::replace(&mut self.private[index as usize], private);
-        self.maps.remove(&self.vpc, before)?;
         let host = self.host(private, Some(self.pairs.public(index)));
+        self.maps.make_room(&host)?;
+        self.maps.remove(&self.vpc, before)?;
         self.maps.set(&host)
     }
 

@@ -1,15 +1,22 @@
 //! Changing bindings under traffic.
 
 use std::collections::BTreeSet;
+use std::fs;
 use std::net::{Ipv4Addr, UdpSocket};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lab::frames::{Ip, payload};
 use lab::lab::server::Server;
 use lab::lab::wait::RaisedAtEnd;
-use lab::lab::{A, B, INTERNET, Lab, Namespace, at};
+use lab::lab::{A, B, INTERNET, Lab, Namespace, Settings, at};
+use nat_common::pairs::PAGE;
+use nat_userspace::admin::client::Client;
+use nat_userspace::admin::wire::Request;
+use serde_json::Value;
+
+use crate::faults::strace::meddle;
 
 /// The tag of a flooded datagram says which instance sent it.
 const FROM_A: &[u8] = b"sent by instance a";
@@ -61,6 +68,67 @@ fn t61_no_packet_shows_a_third_address_while_an_eip_moves() {
         }
     }
     assert!(seen.iter().all(|count| *count > 1000), "sent {sent:?}, seen {seen:?}");
+    assert_eq!(lab.daemon.map(&["verify"]).unwrap()["differences"], serde_json::json!([]));
+    lab.finish().unwrap();
+}
+
+/// The longest time for which nothing of what an instance says all the time is heard outside.
+fn longest_silence(lab: &Lab, from: &Namespace, during: impl FnOnce()) -> Duration {
+    let sink = lab.internet.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 9))).unwrap();
+    let speaker = from.run(|| UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 1000))).unwrap();
+    speaker.connect(at(INTERNET, 9)).unwrap();
+    sink.set_read_timeout(Some(Duration::from_millis(1))).unwrap();
+    let stop = AtomicBool::new(false);
+    let speak = || {
+        let (mut heard, mut longest) = (Instant::now(), Duration::ZERO);
+        while !stop.load(Ordering::SeqCst) {
+            speaker.send(b"still there").unwrap();
+            if sink.recv(&mut [0; 64]).is_ok() {
+                longest = longest.max(heard.elapsed());
+                heard = Instant::now();
+            }
+        }
+        longest.max(heard.elapsed())
+    };
+    thread::scope(|scope| {
+        let speaking = scope.spawn(speak);
+        let ended = RaisedAtEnd(&stop);
+        during();
+        drop(ended);
+        speaking.join().unwrap()
+    })
+}
+
+#[test]
+fn an_instance_is_heard_while_its_rebinding_waits_for_a_grace_period() {
+    /// Counters of a gateway for a handful of pairs. Each rebinding uses one up, until packets have come to rest.
+    const COUNTERS: u32 = 16 * PAGE;
+    /// Rebindings under a tracer, which makes them slow.
+    const WATCHED: u32 = 40;
+    let lab = Lab::new().unwrap();
+    let config = lab.directory.join("eipgate.toml");
+    fs::write(&config, "max_pairs = 10\n").unwrap();
+    let more = vec!["--config".into(), config.display().to_string()];
+    lab.daemon.start(Settings { cool_down: "0s".into(), more, ..Settings::default() }).unwrap();
+    lab.instance("a", A).unwrap();
+    let eip = lab.allocate().unwrap();
+    let client = Client::new(lab.daemon.socket());
+    let (account, instance) = ("default".to_owned(), "a".to_owned());
+    let bind = Request::EipBind { account: account.clone(), eip: eip.id.clone(), instance, vpc: None };
+    let unbind = Request::EipUnbind { account, eip: eip.id, reallocate: None };
+    let rebind = |times: u32| {
+        for request in [&bind, &unbind].into_iter().cycle().take(times as usize) {
+            let _: Value = client.ask(request).unwrap();
+        }
+    };
+    rebind(COUNTERS - WATCHED / 2);
+    // On a machine that is very busy a grace period takes long.
+    let meddling = meddle(&lab, "membarrier:delay_enter=2s");
+    let silence = longest_silence(&lab, &lab.a, || rebind(WATCHED));
+    let waited = meddling.end();
+    let main = lab.daemon.pid().unwrap().to_string();
+    assert!(waited.iter().any(|line| line.starts_with(&main)), "nothing waited: {waited:?}");
+    assert!(silence < Duration::from_secs(1), "not heard for {silence:?}");
     assert_eq!(lab.daemon.map(&["verify"]).unwrap()["differences"], serde_json::json!([]));
     lab.finish().unwrap();
 }

@@ -32,6 +32,7 @@ impl Meddling {
         // is written when it is whole.
         self.tracer.kill().unwrap();
         let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-        said.lines().filter(|line| line.contains("(INJECTED)") || line.contains("SIGKILL")).map(str::to_owned).collect()
+        let meddled = |line: &&str| ["(INJECTED)", "(DELAYED)", "SIGKILL"].iter().any(|mark| line.contains(mark));
+        said.lines().filter(meddled).map(str::to_owned).collect()
     }
 }
