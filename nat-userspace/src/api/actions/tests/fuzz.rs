@@ -49,7 +49,7 @@ const LISTS: [&str; 11] = [
     "Attributes",
     "ImageIds",
 ];
-const NUMBERS: [&str; 9] = [
+const NUMBERS: [&str; 10] = [
     "Offset",
     "Limit",
     "InternetMaxBandwidthOut",
@@ -59,10 +59,18 @@ const NUMBERS: [&str; 9] = [
     "MinCount",
     "BandwidthPackageCount",
     "Period",
+    "AutoRenewFlag",
 ];
-const FLAGS: [&str; 5] =
-    ["DryRun", "PublicIpAssigned", "ReallocateNormalPublicIp", "ReleaseAddress", "DisableApiTermination"];
-const TEXTS: [&str; 17] = [
+const FLAGS: [&str; 7] = [
+    "DryRun",
+    "PublicIpAssigned",
+    "ReallocateNormalPublicIp",
+    "ReleaseAddress",
+    "DisableApiTermination",
+    "EipDirectConnection",
+    "EipVisibleOnEni",
+];
+const TEXTS: [&str; 19] = [
     "InternetChargeType",
     "InstanceChargeType",
     "StopType",
@@ -80,6 +88,8 @@ const TEXTS: [&str; 17] = [
     "HostName",
     "UserData",
     "PrivateIpAddress",
+    "Egress",
+    "IPChargeType",
 ];
 const OBJECTS: [&str; 6] = [
     "Placement",
@@ -89,7 +99,7 @@ const OBJECTS: [&str; 6] = [
     "InstanceChargePrepaid",
     "LoginSettings",
 ];
-const WORDS: [&str; 24] = [
+const WORDS: [&str; 26] = [
     "TRAFFIC_POSTPAID_BY_HOUR",
     "BANDWIDTH_POSTPAID_BY_HOUR",
     "BANDWIDTH_PACKAGE",
@@ -104,6 +114,8 @@ const WORDS: [&str; 24] = [
     "ENHANCED95_POSTPAID_BY_MONTH",
     "EIP",
     "WanIP",
+    "center_egress1",
+    "IyEvYmluL3NoCg==",
     "vpc-default",
     "web-{R:3}",
     "web{R:999999999999999999999}{R:",
