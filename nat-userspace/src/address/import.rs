@@ -28,7 +28,8 @@ pub struct NewPair {
     pub vpc: VpcId,
     /// What the instance's network card carries.
     pub private: Ipv4Addr,
-    /// A name for the instance, unique within the account, if any.
+    /// A name for the instance, if any. Others may have it too: what another gateway has exported may hold instances that
+    /// were made through the API, and those share names.
     pub name: Option<String>,
     /// This very address of a pool.
     pub public: Ipv4Addr,
@@ -75,7 +76,7 @@ impl Ledger {
             &import.account,
             vpc,
             *private,
-            name.as_deref().map(|name| (name, Naming::Unique)),
+            name.as_deref().map(|name| (name, Naming::Shared)),
         )?;
         match public_as {
             PublicAs::Ordinary if import.bandwidth_mbps == 0 => {
@@ -135,13 +136,11 @@ fn first_repetition(pairs: &[NewPair]) -> Option<(usize, Refusal)> {
     };
     let public = first_repeated(pairs, |pair| Some(pair.public));
     let private = first_repeated(pairs, |pair| Some((pair.private, &pair.vpc)));
-    let name = first_repeated(pairs, |pair| pair.name.as_ref());
     let instance = first_repeated(pairs, |pair| Some(&pair.instance));
     let eip = first_repeated(pairs, eip);
     let found = [
         public.map(|(index, address)| (index, Refusal::PublicAddressTwice { address })),
         private.map(|(index, (private, vpc))| (index, Refusal::PrivateAddressTwice { private, vpc: vpc.clone() })),
-        name.map(|(index, name)| (index, Refusal::NameTwice { name: name.clone() })),
         instance.map(|(index, id)| (index, Refusal::InstanceExists { id: id.clone() })),
         eip.map(|(index, id)| (index, Refusal::EipExists { id: id.clone() })),
     ];

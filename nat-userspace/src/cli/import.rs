@@ -20,7 +20,7 @@ use crate::admin::wire::{ImportRequest, Imported, PublicIpKind};
 const FAULTS_SHOWN: usize = 20;
 
 /// Make many pairs at once, all of them or none. Each line of the file is `public,private[,vpc[,name]]`; `#` begins a
-/// comment. Each pair becomes a new instance and the public address that serves it.
+/// comment. Each pair becomes a new instance and the public address that serves it; instances may share a name.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 Examples:

@@ -14,9 +14,9 @@ use crate::pingpong::PingPong;
 /// In the order of their public addresses, as an export has them.
 const PAIRS: &str = "\
 # public,private,vpc,name
-198.51.100.70,10.0.0.13,vpc-default
+198.51.100.70,10.0.0.13,vpc-default,worker
 203.0.113.1,10.0.0.11,vpc-default,web, the old one
-203.0.113.5,10.0.0.12,vpc-default
+203.0.113.5,10.0.0.12,vpc-default,worker
 ";
 const PUBLIC: [(Ipv4Addr, Ipv4Addr); 3] =
     [(C, Ipv4Addr::new(198, 51, 100, 70)), (A, Ipv4Addr::new(203, 0, 113, 1)), (B, Ipv4Addr::new(203, 0, 113, 5))];
@@ -94,7 +94,7 @@ fn a_bad_line_changes_nothing_and_is_named() {
         ("192.0.2.77,10.0.0.14", 1, "line 4: address 192.0.2.77 lies in no pool"),
         (&format!("{web},10.0.0.14"), 4, &format!("line 4: address {web} is in use")),
         ("203.0.113.3,10.0.0.11", 4, "line 4: private address 10.0.0.11 is in use in VPC vpc-default"),
-        ("203.0.113.3,10.0.0.14,,web", 4, "line 4: the name \"web\" is in use"),
+        ("203.0.113.3,10.0.0.14,,ins-7", 1, "line 4: \"ins-7\" cannot be a name: it begins like an id"),
         ("203.0.113.2,10.0.0.14", 1, "line 4: public address 203.0.113.2 is given twice"),
         ("203.0.113.3,10.0.0.12", 1, "line 4: private address 10.0.0.12 of VPC vpc-default is given twice"),
     ] {

@@ -407,7 +407,7 @@ impl Model {
     /// As if the instance were created without a public address, and then got this one.
     fn import(&mut self, pair: &NewPair, import: &Import, now: Time, capacity: Capacity) -> bool {
         let new = NewInstance::new(pair.instance.clone(), import.account.clone(), pair.vpc.clone(), pair.private);
-        let new = NewInstance { name: pair.name.clone(), ..new };
+        let new = NewInstance { name: pair.name.clone(), naming: Naming::Shared, ..new };
         let usable = self.usable(now).contains(&pair.public);
         if !usable || self.pairs() >= capacity.pairs || !self.create(new, now, capacity) {
             return false;
