@@ -1,4 +1,4 @@
-//! Every word and sentence of the page, in English and Chinese.
+//! Every word and sentence of the page, in English and Chinese. What the gateway refuses is told in `deeds/refused`.
 
 macro_rules! words {
     ($($word:ident: $english:literal, $chinese:literal;)*) => {
