@@ -7,7 +7,7 @@
 #[cfg(test)]
 pub mod tests;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::net::Ipv4Addr;
 use std::sync::Arc;
 
@@ -48,7 +48,7 @@ pub struct Routing {
 #[derive(Debug, Default)]
 struct Index {
     /// Routes to each prefix in the order the kernel tries them.
-    prefixes: HashMap<(u8, u32), Vec<Route>>,
+    prefixes: foldhash::HashMap<(u8, u32), Vec<Route>>,
     /// The lengths there are, longest first.
     lengths: Vec<u8>,
 }
@@ -263,7 +263,7 @@ impl Routing {
 
 impl Index {
     fn new(routes: &Routes) -> Index {
-        let mut prefixes: HashMap<(u8, u32), Vec<Route>> = HashMap::new();
+        let mut prefixes: foldhash::HashMap<(u8, u32), Vec<Route>> = foldhash::HashMap::default();
         for route in &routes.list {
             prefixes.entry((route.length, masked(route.address, route.length))).or_default().push(*route);
         }

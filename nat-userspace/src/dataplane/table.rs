@@ -4,7 +4,7 @@
 //! So an address starts out sparse, and the network that gathers [`CROWD`] of them gets a page. Packets look for a page
 //! first: the page is complete before the kernel is told of it, and only then the sparse entries go.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap as StdHashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::Ipv4Addr;
 use std::sync::atomic::Ordering;
 
@@ -97,7 +97,7 @@ pub struct Table<K> {
     sparse: HashMap<MapData, K, Sparse>,
     cells: Words,
     slots: PageSlots,
-    paged: StdHashMap<K, PageUse>,
+    paged: foldhash::HashMap<K, PageUse>,
     alone: BTreeSet<K>,
     free: Vec<u32>,
     /// Pages given up, which a packet may still be looking at.
@@ -116,7 +116,7 @@ impl<K: Key> Table<K> {
         let cells = pins.words(names.cells, true)?;
         let mut table = Table {
             names,
-            paged: StdHashMap::new(),
+            paged: foldhash::HashMap::default(),
             alone: BTreeSet::new(),
             free: Vec::new(),
             retired: Vec::new(),
