@@ -46,12 +46,12 @@ impl Limits {
         if self.counters { slots_for(self.pairs) } else { 0 }
     }
 
-    /// Entries of every map whose size depends on the configuration, with room for what an earlier layout has counted
-    /// where one is taken over.
-    pub fn map_sizes(self, taking_over: bool) -> Result<[(&'static str, u32); 9]> {
+    /// Entries of every map whose size depends on the configuration, where the kernel counts for so many CPUs, with room
+    /// for what an earlier layout has counted where one is taken over.
+    pub fn map_sizes(self, cpus: u32, taking_over: bool) -> Result<[(&'static str, u32); 9]> {
         ensure!(self.pairs <= MAX_PAIRS, "max_pairs is {}; a gateway holds at most {MAX_PAIRS} pairs", self.pairs);
         let more = u32::from(taking_over);
-        let counters = u64::from(self.counters_per_cpu()) * u64::from(cpus()? + more);
+        let counters = u64::from(self.counters_per_cpu()) * u64::from(cpus + more);
         let counters =
             u32::try_from(counters.max(1)).context("there are more CPUs than counters can be indexed for")?;
         let (inbound, outbound) = (pages_for(self.pairs), pages_for(self.instances));
@@ -68,9 +68,9 @@ impl Limits {
         ])
     }
 
-    /// The kernel memory the maps take.
-    pub fn memory(self, taking_over: bool) -> Result<Memory> {
-        let sizes = self.map_sizes(taking_over)?;
+    /// The kernel memory the maps take with so many CPUs.
+    pub fn memory(self, cpus: u32, taking_over: bool) -> Result<Memory> {
+        let sizes = self.map_sizes(cpus, taking_over)?;
         let size =
             |name: &str| sizes.iter().find(|(map, _)| *map == name).map_or(0, |(_, entries)| u64::from(*entries));
         let buckets = |entries: u64| entries.next_power_of_two() * BUCKET;
@@ -83,7 +83,7 @@ impl Limits {
             limits: self,
             pairs: inbound + outbound + size("HOPS") * size_of::<Hop>() as u64 + 2 * u64::from(MARK_WORDS) * 8 + FIXED,
             counters: size("COUNTERS") * size_of::<AddressCounters>() as u64,
-            cpus: cpus()?,
+            cpus,
         })
     }
 
@@ -147,4 +147,26 @@ impl fmt::Display for Memory {
 pub fn cpus() -> Result<u32> {
     let cpus = aya::util::nr_cpus().map_err(|(what, error)| anyhow::Error::new(error).context(what))?;
     u32::try_from(cpus).context("counting the CPUs")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn counters_take_the_memory_that_is_said_before() {
+        let limits = Limits { pairs: MAX_PAIRS, instances: MAX_PAIRS, counters: true };
+        let memory = |cpus| limits.memory(cpus, false).unwrap();
+        assert_eq!([2, 128].map(|cpus| memory(cpus).counters), [72_253_440, 4_624_220_160]);
+        let said = memory(128).to_string();
+        assert!(said.contains("and 4625 MB for counters on 128 CPUs"), "{said}");
+        assert_eq!(memory(2).pairs, memory(128).pairs);
+        // What an earlier layout has counted has the place of one CPU more.
+        assert_eq!(limits.memory(2, true).unwrap().counters, memory(3).counters);
+        let uncounted = Limits { counters: false, ..limits };
+        assert_eq!(uncounted.memory(128, false).unwrap().counters, 32);
+        // Their number has 32 bits.
+        let refusal = limits.memory(5000, false).unwrap_err().to_string();
+        assert_eq!(refusal, "there are more CPUs than counters can be indexed for");
+    }
 }

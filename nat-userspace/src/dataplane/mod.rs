@@ -208,7 +208,7 @@ impl DataPlane {
         plan.limits.check_pins(pins)?;
         let earlier = Earlier::open(pins)?;
         let taking_over = earlier.is_some();
-        tracing::info!("{}", plan.limits.memory(taking_over)?);
+        tracing::info!("{}", plan.limits.memory(limits::cpus()?, taking_over)?);
         let program = Program::load(pins, plan.limits, plan.mode, plan.program_log, taking_over)?;
         let routing = Routing::new(plan, topology, &Routing::default());
         Ok((program, Bindings::open(pins, plan.limits, routing, fresh)?, earlier))

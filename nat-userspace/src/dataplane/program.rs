@@ -10,7 +10,7 @@ use aya::{Ebpf, EbpfLoader};
 use nat_common::abi::MAP_NAMES;
 
 use super::attachment::{Attachment, program_of};
-use super::limits::Limits;
+use super::limits::{Limits, cpus};
 use super::network::{AttachMode, Interface};
 use super::pins::Pins;
 use super::plan::{Mode, ProgramLog};
@@ -182,7 +182,7 @@ struct Constants {
 
 fn loader(limits: Limits, taking_over: bool, constants: &Constants) -> Result<EbpfLoader<'_>> {
     let mut loader = EbpfLoader::new();
-    for (name, entries) in limits.map_sizes(taking_over)? {
+    for (name, entries) in limits.map_sizes(cpus()?, taking_over)? {
         loader.map_max_entries(name, entries);
     }
     loader.override_global("AYA_LOG_LEVEL", &constants.log_level, true);

@@ -16,7 +16,7 @@ use super::addresses::{OTHER_PRIVATE, Pairs, private};
 use super::eipgate;
 use super::gateway::{Kind, Standing};
 use super::kit::{Kit, Remote, cpus};
-use super::meter::{self, Place, monotonic};
+use super::meter::{self, Place, Run, monotonic};
 use super::stats::{Summary, quantile};
 use super::traffic::Traffic;
 use super::verify::Expected;
@@ -129,6 +129,8 @@ pub struct Changes {
     pub full_per_second: Vec<f64>,
     /// Packets that did not arrive in any of it, without those of `refused`.
     pub lost: u64,
+    /// Packets that did not arrive of those to pairs that stayed as they were, while others changed at full speed.
+    pub lost_beside: u64,
     /// Packets that met their own pair while it changed, and were dropped and counted for that.
     pub refused: u64,
     /// Packets seen that had gone to a wrong address, of those sampled.
@@ -195,17 +197,33 @@ pub fn measure(
     for _ in 0..rounds {
         changes.latencies_us.extend(latencies(kit, place, stream, packets, rebind, &mut turned)?);
         changes.per_second.push(sustained(rebind, &mut turned, turn)?);
-        let paces = [Pace::Never, Pace::Every(Duration::from_micros(100)), Pace::Always];
-        for pace in paces {
-            let (cost, rate) = disturbed(kit, standing, stream, packets, rebind, &mut turned, pace, &mut changes)?;
-            match pace {
-                Pace::Never => changes.quiet_ns.push(cost),
-                Pace::Every(_) => changes.paced_ns.push(cost),
-                Pace::Always => {
-                    changes.full_ns.push(cost);
+        // The lower half stays as it is.
+        let beside = Pairs { count: pairs.count / 2, ..pairs };
+        let paces = [
+            (Pace::Never, pairs),
+            (Pace::Every(Duration::from_micros(100)), pairs),
+            (Pace::Always, pairs),
+            (Pace::Always, beside),
+        ];
+        for (pace, to) in paces {
+            let traffic = Traffic::new(INBOUND, to);
+            let Pass { run, rate, refused } =
+                disturbed(kit, standing, traffic, packets, rebind, &mut turned, pace, &mut changes)?;
+            match (pace, to == pairs) {
+                (Pace::Never, _) => changes.quiet_ns.push(run.cost()),
+                (Pace::Every(_), _) => changes.paced_ns.push(run.cost()),
+                (Pace::Always, true) => {
+                    changes.full_ns.push(run.cost());
                     changes.full_per_second.push(rate);
                 }
+                // Nothing excuses a loss here: what met its own pair while that changed, was not sent.
+                (Pace::Always, false) => {
+                    changes.lost_beside += run.lost();
+                    continue;
+                }
             }
+            changes.refused += refused;
+            changes.lost += run.lost().saturating_sub(refused);
         }
     }
     Ok(changes)
@@ -272,19 +290,28 @@ fn sustained(rebind: &mut dyn Rebind, turned: &mut Turned, turn: Duration) -> Re
     Ok(f64::from(count) / began.elapsed().as_secs_f64())
 }
 
-/// Sends packets to all pairs while those of the upper half change; says what a packet cost and how many changes a
-/// second there were.
+/// One pass of packets while pairs change.
+struct Pass {
+    run: Run,
+    /// Changes a second.
+    rate: f64,
+    /// Packets that met their own pair while it changed.
+    refused: u64,
+}
+
+/// Sends packets while pairs of the upper half change.
 #[expect(clippy::too_many_arguments, reason = "the parts of one measurement, used once")]
 fn disturbed(
     kit: &mut Kit,
     standing: &Standing,
-    stream: Stream,
+    traffic: Traffic,
     packets: u32,
     rebind: &mut dyn Rebind,
     turned: &mut Turned,
     pace: Pace,
     changes: &mut Changes,
-) -> Result<(f64, f64)> {
+) -> Result<Pass> {
+    let stream = standing.site.stream(&traffic);
     let place = Place { port: &standing.site.gen0, cpu: cpus() - 1, program: "generate" };
     let pairs = turned.pairs;
     // Pairs below have been turned by earlier measurements; they go back and stay.
@@ -297,7 +324,7 @@ fn disturbed(
     kit.set_watch(wires::SAMPLE, 0)?;
     let refused = rebind.refused()?;
     let over = AtomicBool::new(false);
-    let (run, count) = thread::scope(|scope| {
+    let (run, rate) = thread::scope(|scope| {
         let _over = RaisedAtEnd(&over);
         let generator = scope.spawn(|| {
             let _over = RaisedAtEnd(&over);
@@ -325,14 +352,11 @@ fn disturbed(
         anyhow::Ok((run, f64::from(count) / began.elapsed().as_secs_f64()))
     })?;
     kit.set_watch(wires::COUNT, 0)?;
-    let mut expected = Expected::at(&standing.site, Traffic::new(INBOUND, pairs), standing.kind.work());
+    let mut expected = Expected::at(&standing.site, traffic, standing.kind.work());
     expected.rebound = Some((pairs.count / 2, OTHER_PRIVATE));
     for frame in kit.sightings()? {
         changes.sampled += 1;
         changes.wrong += u64::from(expected.check(&frame.0).is_err());
     }
-    let refused = rebind.refused()? - refused;
-    changes.refused += refused;
-    changes.lost += run.lost().saturating_sub(refused);
-    Ok((run.cost(), count))
+    Ok(Pass { run, rate, refused: rebind.refused()? - refused })
 }

@@ -70,6 +70,8 @@ pub fn judge(report: &Report) -> Vec<Goal> {
     let late = of_each(&|row| Some(row.latency(0.99) / 1e3));
     let written = api("AllocateAddresses", &|row| Some(row.rate()?.median));
     let harmed = worst(&|it| Some((it.lost + it.wrong) as f64));
+    let beside = worst(&|it| Some(it.lost_beside as f64));
+    let p50 = |pairs| changes.iter().find(|it| it.pairs == pairs && measured(it)).map(|it| it.latency(0.5));
     vec![
         Goal::new("inbound over the static floor, up to 1k pairs", AtMost(20.0), "ns", most(&inbound)),
         Goal::new("outbound over the static floor, up to 1k pairs", AtMost(26.0), "ns", most(&outbound)),
@@ -104,6 +106,12 @@ pub fn judge(report: &Report) -> Vec<Goal> {
         ),
         Goal::new("change to effect, p50", AtMost(20.0), "us", worst(&|it| measured(it).then(|| it.latency(0.5)))),
         Goal::new("change to effect, p99", AtMost(200.0), "us", worst(&|it| measured(it).then(|| it.latency(0.99)))),
+        Goal::new(
+            "change to effect, p50 at 1M pairs against 1k",
+            AtMost(2.0),
+            "x",
+            p50(1_000_000).zip(p50(1_000)).map(|(many, few)| many / few),
+        ),
         Goal::new("changes a second", AtLeast(200_000.0), "/s", least(&|it| median(&it.per_second))),
         Goal::new(
             "traffic cost at 10,000 changes a second",
@@ -118,6 +126,7 @@ pub fn judge(report: &Report) -> Vec<Goal> {
             worst(&|it| it.disturbance(&it.full_ns).map(|part| part * 100.0)),
         ),
         Goal::new("packets lost or astray during changes", AtMost(0.0), "", harmed),
+        Goal::new("packets lost of pairs beside those that change", AtMost(0.0), "", beside),
         Goal::new("API, addresses looked up by one core", AtLeast(5000.0), "/s", most(&reads).map(|rate| -rate)),
         Goal::new("API, an address or the first page, p99", AtMost(10.0), "ms", most(&late)),
         Goal::new("API, durable changes", AtLeast(1000.0), "/s", most(&written)),
@@ -188,14 +197,16 @@ mod tests {
             paced_ns: vec![102.0],
             full_ns: vec![105.0],
             lost,
+            lost_beside: 2 * lost,
             ..Changes::default()
         };
-        let report =
-            Report { changes: vec![changes(1000, 5.0, 9e5, 0), changes(9, 30.0, 1e5, 2)], ..Report::default() };
-        let goals = judge(&report);
+        let changes = vec![changes(1000, 5.0, 9e5, 0), changes(1_000_000, 30.0, 1e5, 2)];
+        let goals = judge(&Report { changes, ..Report::default() });
         assert_eq!(found(&goals, "change to effect, p50"), Some((30.0, false)));
+        assert_eq!(found(&goals, "change to effect, p50 at 1M"), Some((6.0, false)));
         assert_eq!(found(&goals, "changes a second"), Some((1e5, false)));
-        assert_eq!(found(&goals, "packets lost"), Some((2.0, false)));
+        assert_eq!(found(&goals, "packets lost or astray"), Some((2.0, false)));
+        assert_eq!(found(&goals, "packets lost of pairs beside"), Some((4.0, false)));
         let (cost, met) = found(&goals, "traffic cost at 10,000").unwrap();
         assert!((cost - 2.0).abs() < 1e-9 && met);
     }

@@ -192,7 +192,7 @@ impl Bench<'_> {
                 let mut rebind = changes::rebinder(&mut standing)?;
                 let turn = Duration::from_millis(turn);
                 let changes = changes::measure(&mut self.kit, &standing, &mut *rebind, rounds, turn)?;
-                let harmed = changes.lost + changes.wrong;
+                let harmed = changes.lost + changes.lost_beside + changes.wrong;
                 if harmed > 0 && kind == Kind::Eipgate {
                     let what = format!("changes: {} {}", kind.name(), short(count));
                     self.report.broken.push(format!("{what}: {harmed} packets lost or astray"));

@@ -149,8 +149,17 @@ fn tcp(report: &Report) -> Table {
 }
 
 fn changes(report: &Report) -> Table {
-    let header = ["changes", "p50 us", "p99 us", "per s", "at 10k/s", "at full speed", "lost", "astray of seen"];
-    let mut table = table(&header);
+    let mut table = table(&[
+        "changes",
+        "p50 us",
+        "p99 us",
+        "per s",
+        "at 10k/s",
+        "at full speed",
+        "lost",
+        "lost beside",
+        "astray of seen",
+    ]);
     for row in &report.changes {
         let part = |part: Option<f64>| part.map_or_else(String::new, |part| format!("{:+.1} %", part * 100.0));
         let [per_second, _] = range(Summary::of(&row.per_second), 0);
@@ -162,6 +171,7 @@ fn changes(report: &Report) -> Table {
             part(row.disturbance(&row.paced_ns)),
             part(row.disturbance(&row.full_ns)),
             row.lost.to_string(),
+            row.lost_beside.to_string(),
             format!("{} of {}", row.wrong, row.sampled),
         ]);
     }

@@ -1,5 +1,7 @@
 //! The benchmark's rig: it makes packets, sees them arrive, and notices what is wrong with them. No figure is judged.
 
+use std::time::Duration;
+
 use lab::bench::addresses::Pairs;
 use lab::bench::changes;
 use lab::bench::gateway::{self, Ends, Kind};
@@ -67,5 +69,18 @@ fn benchmark_sees_a_pair_that_was_rebound() {
     let run = meter::run(&mut kit, place, standing.site.stream(&expected.traffic), 1000).unwrap();
     assert_eq!((run.sent, run.arrived), (1000, 1000));
     drop(standing);
+    undo.take().unwrap().remove().unwrap();
+}
+
+#[test]
+fn benchmark_of_changes_sees_no_loss_beside_them() {
+    let undo = Undo::default();
+    let mut kit = Kit::load().unwrap();
+    let mut standing = gateway::put_up(&undo, &mut kit, Kind::Eipgate, Pairs::clustered(PAIRS), Ends::Sinks).unwrap();
+    let mut rebind = changes::rebinder(&mut standing).unwrap();
+    let found = changes::measure(&mut kit, &standing, &mut *rebind, 2, Duration::from_millis(50)).unwrap();
+    assert!(!found.latencies_us.is_empty() && found.sampled > 0, "{found:?}");
+    assert_eq!((found.lost_beside, found.wrong), (0, 0));
+    drop((rebind, standing));
     undo.take().unwrap().remove().unwrap();
 }

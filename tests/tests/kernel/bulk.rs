@@ -3,8 +3,9 @@
 use std::fmt::Write as _;
 use std::fs;
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
-use lab::lab::daemon::Settings;
+use lab::lab::daemon::{self, Settings};
 use lab::lab::server::{Server, udp_exchange};
 use lab::lab::{A, B, C, INTERNET, Lab, at};
 use serde_json::{Value, json};
@@ -114,21 +115,70 @@ fn a_bad_line_changes_nothing_and_is_named() {
     lab.finish().unwrap();
 }
 
+/// A file of so many pairs, with public addresses of [`MANY`].
+fn many(count: u32) -> String {
+    let mut text = String::new();
+    for number in 0..count {
+        let (high, low) = (number / 250, number % 250);
+        writeln!(text, "198.18.{high}.{low},10.1.{high}.{low}").unwrap();
+    }
+    text
+}
+
+/// A pool for them.
+const MANY: &str = "198.18.0.0/16";
+
+#[test]
+fn an_import_shows_whoever_looks_at_a_terminal_how_far_it_is() {
+    let lab = Lab::new().unwrap();
+    let mut settings = Settings::default();
+    settings.pools.push(MANY.into());
+    lab.daemon.start(settings).unwrap();
+    let pairs = file(&lab, "pairs.csv", &many(10_000));
+    let import = |more: &str| {
+        let (binary, socket) = (daemon::binary(), lab.daemon.socket().display().to_string());
+        format!("{binary} --socket {socket} import {more} {pairs}")
+    };
+    let on_terminal = |command: &str| {
+        let words = ["env", "TERM=xterm", "script", "-qec", command, "/dev/null"];
+        let finished = lab.gateway.output(&words, PATIENCE).unwrap();
+        assert!(finished.success(), "{finished}");
+        finished.stdout
+    };
+    // What is not looked at shows nothing, and what is read by a program nothing but the answer.
+    let finished = lab.gateway.output(&import("--check").split(' ').collect::<Vec<_>>(), PATIENCE).unwrap();
+    assert_eq!((finished.code(), finished.stderr.as_str()), (0, ""), "{finished}");
+    let json: Value = serde_json::from_str(&on_terminal(&import("--check -o json"))).unwrap();
+    assert_eq!(json["checked"], 10_000);
+
+    let seen = on_terminal(&import(""));
+    // Of what the daemon does it tells at once, and then now and then.
+    for stage in ["sending", "deciding"] {
+        assert!(seen.contains(stage), "no {stage} in {seen:?}");
+    }
+    let share = seen.split('%').filter_map(|before| before.rsplit(' ').next()?.parse::<u32>().ok());
+    assert!(share.clone().any(|share| (1..100).contains(&share)), "{seen:?}");
+    let (_, last) = seen.trim_end().rsplit_once(['\r', '\n']).unwrap();
+    assert!(
+        last.ends_with("imported 10000 pairs into account default, with their public addresses as EIPs"),
+        "{last:?}"
+    );
+    lab.finish().unwrap();
+}
+
+/// For commands about many pairs.
+const PATIENCE: Duration = Duration::from_secs(120);
+
 #[test]
 fn an_import_loses_no_packet_of_a_pair_that_is_there() {
     let lab = Lab::new().unwrap();
     let mut settings = Settings::default();
-    settings.pools.push("198.18.0.0/16".into());
+    settings.pools.push(MANY.into());
     lab.daemon.start(settings).unwrap();
     let web = lab.instance_with("web", A, "203.0.113.1").unwrap().address;
     let _echo = Server::udp_echo(&lab.a, 7).unwrap();
     udp_exchange(&lab.internet, at(web, 7), b"warm").unwrap();
-    let mut text = String::new();
-    for number in 0..2000 {
-        let (high, low) = (number / 250, number % 250);
-        writeln!(text, "198.18.{high}.{low},10.1.{high}.{low}").unwrap();
-    }
-    let pairs = file(&lab, "pairs.csv", &text);
+    let pairs = file(&lab, "pairs.csv", &many(2000));
     let (answered, lost, ()) = PingPong::during(&lab.internet, web, |traffic| {
         traffic.wait_for(200);
         assert_eq!(lab.daemon.json(&["import", &pairs]).unwrap()["imported"], 2000);

@@ -8,6 +8,7 @@ use nat_common::abi::VerdictCounter;
 use nat_common::verdict::Verdict;
 use nix::sys::resource::{Resource, getrlimit};
 
+use super::super::limits;
 use super::super::pins::{self, Pins};
 use super::super::plan::Plan;
 use super::super::{guard, preflight, sys};
@@ -85,7 +86,7 @@ fn layout(pins: &Pins) -> Finding {
 }
 
 fn memory(plan: &Plan, pins: &Pins) -> Finding {
-    let memory = match plan.limits.memory(false) {
+    let memory = match limits::cpus().and_then(|cpus| plan.limits.memory(cpus, false)) {
         Ok(memory) => memory,
         Err(error) => {
             return Finding::failure("memory", format!("{error:#}")).mend("lower max_pairs in the configuration");

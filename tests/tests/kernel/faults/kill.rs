@@ -1,10 +1,17 @@
 //! The daemon dies at every write, flush and map call.
 
+use std::fs;
+use std::net::Ipv4Addr;
 use std::time::{Duration, Instant};
 
+use fastrand::Rng;
+use lab::lab::process::ended;
+use lab::lab::{A, Lab, Settings};
 use nix::sys::signal::Signal;
+use serde_json::json;
 
 use super::model::{CALLS, serving};
+use super::views::{check, reaches};
 use super::{long, seed};
 
 /// Commands between two deaths, at most.
@@ -61,5 +68,63 @@ fn every_write_and_flush_of_a_change_may_be_the_last() {
     });
     println!("{points} deaths, each at another point");
     assert!(points > 0);
+    lab.finish().unwrap();
+}
+
+#[test]
+fn an_import_that_is_killed_in_the_middle_is_there_in_full_or_not_at_all() {
+    const MANY: u32 = 20_000;
+    let lab = Lab::new().unwrap();
+    let mut settings = Settings::default();
+    settings.pools.push("198.18.0.0/17".into());
+    lab.daemon.start(settings).unwrap();
+    let web = lab.instance_with("web", A, "203.0.113.1").unwrap().address;
+    let pair = |index: u32| {
+        let [public, private] = [0xc612_0000, 0x0a40_0000].map(|first| Ipv4Addr::from_bits(first + index));
+        format!("{public},{private}\n")
+    };
+    let pairs = lab.directory.join("pairs.csv").display().to_string();
+    fs::write(&pairs, (0..MANY).map(pair).collect::<String>()).unwrap();
+    let (binary, socket) = (lab::lab::daemon::binary(), lab.daemon.socket().display().to_string());
+    let import = || lab.gateway.spawn(&[&binary, "--socket", &socket, "import", "--as", "ordinary", &pairs]).unwrap();
+    // What is there beside the one that was there before, which serves all the time.
+    let imported = || {
+        assert!(reaches(&lab.internet, web));
+        let (status, found) = check(&lab);
+        assert_eq!(status, 0, "{found}");
+        assert_eq!(lab.daemon.map(&["verify"]).unwrap()["differences"], json!([]));
+        lab.daemon.json(&["status"]).unwrap()["pairs"]["entries"].as_u64().unwrap() - 1
+    };
+    let without = lab.daemon.state().with_extension("without");
+    let state = lab.daemon.state().display().to_string();
+    lab.daemon.tell(&["backup", "--state-dir", &state, &without.display().to_string()]).unwrap();
+    let began = Instant::now();
+    let finished = import().finish(Duration::from_secs(300)).unwrap();
+    assert!(finished.success(), "{finished}");
+    let usual = began.elapsed();
+    assert_eq!(imported(), u64::from(MANY));
+
+    let mut random = Rng::with_seed(seed());
+    let (mut full, mut none) = (0, 0);
+    rounds(10, Duration::from_secs(90), |round| {
+        // As before the import, maps and all.
+        lab.daemon.terminate().unwrap();
+        fs::remove_dir_all(lab.daemon.state()).unwrap();
+        fs::create_dir(lab.daemon.state()).unwrap();
+        fs::copy(&without, lab.daemon.state().join("state.db")).unwrap();
+        lab.daemon.restart().unwrap();
+        assert_eq!(imported(), 0);
+        let moment = Duration::from_micros(random.u64(..usual.as_micros() as u64));
+        let asking = import();
+        ended(asking.pid(), moment).unwrap();
+        lab.daemon.kill().unwrap();
+        let acknowledged = asking.finish(Duration::from_secs(60)).unwrap().success();
+        lab.daemon.restart().unwrap();
+        let there = imported();
+        assert!(there == u64::from(MANY) || (there == 0 && !acknowledged), "{there} of {MANY} pairs in round {round}");
+        *if there == 0 { &mut none } else { &mut full } += 1;
+    });
+    println!("killed within {usual:?}: in full {full} times, not at all {none} times");
+    assert!(none > 0, "every import had ended before its daemon did");
     lab.finish().unwrap();
 }
