@@ -8,6 +8,7 @@ mod answer;
 pub mod client;
 mod events;
 mod import;
+mod lines;
 mod listener;
 mod past;
 mod rows;

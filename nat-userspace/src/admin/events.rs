@@ -13,8 +13,8 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::gateway::{Handle, Past};
 use crate::store::History;
 
+use super::lines::{IDLE, encode_line};
 use super::past::{beside, event_row};
-use super::serve::{IDLE, encode_line};
 use super::wire::{Complaint, ComplaintKind, EventRow, EventsEnd, Reply};
 
 /// Events read at once.

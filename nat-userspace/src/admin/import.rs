@@ -12,7 +12,7 @@ use tokio::time::{MissedTickBehavior, interval, timeout};
 use crate::address::{Command, EipId, Import, InstanceId, NewPair, PublicAs, VpcId};
 use crate::gateway::{Handle, Operations, Progress, Stage};
 
-use super::serve::{IDLE, Line, encode_line, next_line};
+use super::lines::{IDLE, Line, encode_line, next_line};
 use super::wire::{
     Complaint, ComplaintKind, ImportRequest, Imported, PairRow, ProgressRow, PublicIpKind, Reply, StageRow,
 };

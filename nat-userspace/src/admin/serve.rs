@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, Result};
 use serde::Serialize;
-use tokio::io::{AsyncBufRead, AsyncBufReadExt as _, AsyncReadExt as _, AsyncWriteExt as _, BufReader};
+use tokio::io::{AsyncWriteExt as _, BufReader};
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf, UCred};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::{mpsc, watch};
@@ -16,11 +16,10 @@ use crate::gateway::{GatewayError, Handle, Operations};
 use super::answer::{Answer, answer};
 use super::events::PATIENCE;
 use super::import::Imports;
+use super::lines::{IDLE, Line, encode_line, next_line};
 use super::wire::{Complaint, LONGEST_REQUEST, Reply, Request};
 use super::{Listener, events, past};
 
-/// A connection on which nothing moves for so long is closed.
-pub(super) const IDLE: Duration = Duration::from_secs(60);
 /// How long the end waits for replies to be taken.
 const FAREWELL: Duration = Duration::from_secs(1);
 /// Pause after an accept that failed, as when file descriptors have run out.
@@ -179,24 +178,6 @@ impl Conversation {
     }
 }
 
-pub(super) enum Line {
-    Whole(Vec<u8>),
-    TooLong,
-    /// Also where a line stops in the middle: half a request is none.
-    End,
-}
-
-/// The next line of at most `longest` bytes.
-pub(super) async fn next_line(read: &mut (impl AsyncBufRead + Unpin), longest: usize) -> Result<Line> {
-    let mut line = Vec::new();
-    read.take(longest as u64 + 1).read_until(b'\n', &mut line).await?;
-    Ok(match line.last() {
-        Some(b'\n') => Line::Whole(line),
-        _ if line.len() > longest => Line::TooLong,
-        _ => Line::End,
-    })
-}
-
 fn decode(text: &[u8]) -> Result<Request, Complaint> {
     serde_json::from_slice(text).map_err(|error| Complaint::invalid_request(format!("not a request: {error}")))
 }
@@ -206,10 +187,4 @@ fn encode(reply: Result<impl Serialize, Complaint>) -> Vec<u8> {
         Ok(answer) => Reply::Ok(answer),
         Err(complaint) => Reply::Error(complaint),
     })
-}
-
-pub(super) fn encode_line(reply: &Reply<impl Serialize>) -> Vec<u8> {
-    let mut text = serde_json::to_vec(reply).expect("rows have string keys only and never fail to serialize");
-    text.push(b'\n');
-    text
 }

@@ -8,8 +8,10 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context as _, Result, bail};
 use aya::programs::{ProgramError, ProgramInfo, loaded_programs};
 
-use super::program::NAME;
 use super::sys;
+
+/// Name of the program, in the object and in the kernel.
+pub const NAME: &str = "eipgate";
 
 /// A pinned link of an XDP program.
 pub struct Attachment {

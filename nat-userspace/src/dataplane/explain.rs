@@ -26,7 +26,7 @@ pub use self::packet::{Check, Payload, Question, Shape};
 use self::steps::Facts;
 use super::limits::Limits;
 use super::pins::Pins;
-use super::program;
+use super::{attachment, program};
 
 /// Maps the second load has to itself, because a packet changes them.
 const OWN: [&str; 5] = ["COUNTERS", "VERDICTS", "SETTINGS", "BUCKETS", "EVENTS"];
@@ -189,7 +189,7 @@ fn run(pins: &Pins, settings: Settings, ifindex: u32, frame: &[u8]) -> Result<Ou
     options.data_in = Some(frame);
     options.data_out = Some(&mut leaving);
     options.ctx_in = Some(&context);
-    let xdp: &Xdp = ebpf.program(program::NAME).context("the object holds no program eipgate")?.try_into()?;
+    let xdp: &Xdp = ebpf.program(attachment::NAME).context("the object holds no program eipgate")?.try_into()?;
     let result = xdp.test_run(options).with_context(|| {
         format!(
             "running the program on interface {ifindex}; explain runs as root, in the network namespace of the gateway, and \

@@ -9,7 +9,7 @@ use aya::programs::{Xdp, XdpMode};
 use aya::{Ebpf, EbpfLoader};
 use nat_common::abi::MAP_NAMES;
 
-use super::attachment::{Attachment, program_of};
+use super::attachment::{Attachment, NAME, program_of};
 use super::limits::{Limits, cpus};
 use super::network::{AttachMode, Interface};
 use super::pins::Pins;
@@ -17,9 +17,6 @@ use super::plan::{Mode, ProgramLog};
 
 /// The compiled program; the build script puts it there.
 pub static OBJECT: &[u8] = aya::include_bytes_aligned!(concat!(env!("OUT_DIR"), "/nat-ebpf"));
-
-/// Name of the program, in the object and in the kernel.
-pub const NAME: &str = "eipgate";
 
 /// The loaded program and the links that hold it on interfaces.
 pub struct Program {
