@@ -97,8 +97,6 @@ const CONTRADICTIONS: &[&str] = &[
      || instances.account FROM eips JOIN instances ON instances.id = eips.bound_to WHERE instances.account <> eips.account",
     "SELECT 'private address ' || @private || ' of VPC ' || vpc || ' belongs to several instances: ' \
      || group_concat(id, ', ') FROM instances GROUP BY vpc, private HAVING count(*) > 1",
-    "SELECT 'the name ' || name || ' of account ' || account || ' belongs to several instances: ' \
-     || group_concat(id, ', ') FROM instances WHERE name IS NOT NULL GROUP BY account, name HAVING count(*) > 1",
     "SELECT 'public address ' || @released.address || ' is resting and yet held by ' || held.holder FROM released \
      JOIN (SELECT ordinary AS address, 'instance ' || id AS holder FROM instances WHERE ordinary IS NOT NULL \
      UNION ALL SELECT address, 'EIP ' || id FROM eips) AS held ON held.address = released.address",

@@ -10,6 +10,7 @@ use lab::lab::server::{Server, udp_exchange};
 use lab::lab::{A, B, C, INTERNET, Lab, at};
 use serde_json::{Value, json};
 
+use crate::faults::views::check;
 use crate::pingpong::PingPong;
 
 /// In the order of their public addresses, as an export has them.
@@ -80,6 +81,8 @@ fn pairs_of_a_file_carry_traffic_at_once_and_are_exported_as_they_came() {
     lab.daemon.kill().unwrap();
     lab.daemon.restart().unwrap();
     assert_eq!(lab.daemon.tell(&["export"]).unwrap(), PAIRS);
+    let (status, found) = check(&lab);
+    assert_eq!(status, 0, "{found}");
     lab.finish().unwrap();
 }
 
