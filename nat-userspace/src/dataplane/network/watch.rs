@@ -5,7 +5,9 @@
 //! is the truth there too.
 
 use std::collections::BTreeSet;
+use std::convert::Infallible;
 use std::sync::Arc;
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result};
@@ -16,8 +18,8 @@ use rtnetlink::packet_core::{NetlinkMessage, NetlinkPayload};
 use rtnetlink::sys::protocols::NETLINK_ROUTE;
 use rtnetlink::sys::{AsyncSocket as _, AsyncSocketExt as _, SocketAddr, TokioSocket};
 use rtnetlink::{Handle, MulticastGroup};
+use tokio::runtime;
 use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::JoinHandle;
 use tokio::time::sleep_until;
 
 use super::placed::{self, Placing};
@@ -45,17 +47,23 @@ pub struct Watch {
     /// Addresses to be put on interfaces, and to be taken off.
     pub placing: watch::Sender<Placing>,
     again: mpsc::Sender<oneshot::Sender<()>>,
-    _tasks: Tasks,
+    _thread: Thread,
 }
 
-/// Tasks that end with their owner.
-struct Tasks(Vec<JoinHandle<()>>);
+/// A thread for all of it, which ends with its owner: whoever else is busy with long answers does not hold up what the
+/// network tells.
+struct Thread {
+    runtime: runtime::Handle,
+    _end: oneshot::Sender<Infallible>,
+}
 
-impl Drop for Tasks {
-    fn drop(&mut self) {
-        for task in &self.0 {
-            task.abort();
-        }
+impl Thread {
+    fn start() -> Result<Thread> {
+        let own = runtime::Builder::new_current_thread().enable_all().build().context("starting a runtime")?;
+        let (runtime, (end, ended)) = (own.handle().clone(), oneshot::channel());
+        let run = move || drop(own.block_on(ended));
+        thread::Builder::new().name("network".into()).spawn(run).context("starting a thread")?;
+        Ok(Thread { runtime, _end: end })
     }
 }
 
@@ -101,11 +109,17 @@ pub struct Subscription {
     handle: Handle,
     notices: Notices,
     settings: TokioSocket,
-    tasks: Tasks,
+    thread: Thread,
 }
 
 /// Has the kernel tell of the network from here on, and reads what is there now.
 pub async fn subscribe() -> Result<Subscription> {
+    let thread = Thread::start()?;
+    let (now, handle, notices, settings) = thread.runtime.spawn(listen()).await.context("reading the network")??;
+    Ok(Subscription { now, handle, notices, settings, thread })
+}
+
+async fn listen() -> Result<(Topology, Handle, Notices, TokioSocket)> {
     let groups = [
         MulticastGroup::Link,
         MulticastGroup::Ipv4Ifaddr,
@@ -119,10 +133,9 @@ pub async fn subscribe() -> Result<Subscription> {
     // Too little room is no more than a reason to read everything again.
     let _ = connection.socket_mut().socket_mut().set_rx_buf_sz(QUEUE);
     let settings = settings_socket().context("subscribing to notices of network settings")?;
-    let listener = tokio::spawn(connection);
-    let (handle, questions) = connect()?;
-    let tasks = Tasks(vec![listener, questions]);
-    Ok(Subscription { now: read(&handle).await?, handle, notices: notices.boxed(), settings, tasks })
+    tokio::spawn(connection);
+    let (handle, _) = connect()?;
+    Ok((read(&handle).await?, handle, notices.boxed(), settings))
 }
 
 impl Subscription {
@@ -134,7 +147,7 @@ impl Subscription {
     /// Follows the network. `first` is told of each change before it is published, and dropped when nobody follows the
     /// network any more.
     pub fn follow(self, first: impl FnMut(&Topology) + Send + 'static) -> Watch {
-        let Subscription { now, handle, notices, settings, mut tasks } = self;
+        let Subscription { now, handle, notices, settings, thread } = self;
         let (publish, topology) = watch::channel(now.clone());
         let (wanted, wishes) = watch::channel(BTreeSet::new());
         let (placing, places) = watch::channel(Placing::default());
@@ -144,8 +157,10 @@ impl Subscription {
         let read = async move |stale, now| read_again(&handle, stale, now).await;
         let (stale, askers, first) = (Stale::default(), Vec::new(), Box::new(first));
         let follower = Follower { read, notices, settings, asked, askers, stale, now, first, publish };
-        tasks.0.extend([tokio::spawn(keeper), tokio::spawn(placer), tokio::spawn(follower.follow())]);
-        Watch { topology, wanted, placing, again, _tasks: tasks }
+        thread.runtime.spawn(keeper);
+        thread.runtime.spawn(placer);
+        thread.runtime.spawn(follower.follow());
+        Watch { topology, wanted, placing, again, _thread: thread }
     }
 }
 
@@ -353,6 +368,19 @@ mod tests {
         let routes = Stale { routes: true, ..Stale::default() };
         assert_eq!(readings.lock().unwrap()[..3], [routes; 3], "what the notice was about, until it could be read");
         follower.abort();
+    }
+
+    #[test]
+    fn the_network_is_followed_while_whoever_asked_for_that_does_something_else() {
+        let runtime = || runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let busy = runtime();
+        let watch = busy.block_on(subscribe()).unwrap().follow(|_| {});
+        // Nobody runs the tasks of that one any more.
+        runtime().block_on(async {
+            let (done, published) = oneshot::channel();
+            watch.again.send(done).await.unwrap();
+            tokio::time::timeout(Duration::from_secs(20), published).await.unwrap().unwrap();
+        });
     }
 
     #[tokio::test]
