@@ -166,17 +166,22 @@ fn announce(host: &Namespace, interface: &str, address: Ipv4Addr) {
 
 const MOVED: Mac = [2, 0, 0, 0, 0x0a, 0x0a];
 
-#[test]
-fn an_instance_that_moves_is_followed_under_load() {
-    let lab = scene();
-    all_ready(&lab, 3);
+/// The instance takes another MAC under a stream to it, and says so.
+fn an_instance_moves(lab: &Lab) {
     let old = lab.a.mac("eth0").unwrap();
-    under(&lab, &lab.internet, WEB, &[&lab.at_b, &lab.at_c], |stream| {
+    under(lab, &lab.internet, WEB, &[&lab.at_b, &lab.at_c], |stream| {
         stream.moves("an instance's MAC", (&lab.at_a, &is_to(old)), (&lab.at_a, &is_to(MOVED)), || {
             lab.a.ip("link set eth0 address 02:00:00:00:0a:0a\n").unwrap();
             announce(&lab.a, "eth0", A);
         });
     });
+}
+
+#[test]
+fn an_instance_that_moves_is_followed_under_load() {
+    let lab = scene();
+    all_ready(&lab, 3);
+    an_instance_moves(&lab);
     all_ready(&lab, 3);
     lab.finish().unwrap();
 }
@@ -281,13 +286,7 @@ fn a_daemon_that_is_busy_with_an_import_follows_the_network_all_the_same() {
             stream.moves("another default route", first, second, || ip("route replace default via 203.0.113.129\n"));
             stream.moves("a route of its own", second, first, || ip("route add 192.0.2.0/25 via 198.51.100.1\n"));
         });
-        let old = lab.a.mac("eth0").unwrap();
-        under(&lab, &lab.internet, WEB, &[&lab.at_b, &lab.at_c], |stream| {
-            stream.moves("an instance's MAC", (&lab.at_a, &is_to(old)), (&lab.at_a, &is_to(MOVED)), || {
-                lab.a.ip("link set eth0 address 02:00:00:00:0a:0a\n").unwrap();
-                announce(&lab.a, "eth0", A);
-            });
-        });
+        an_instance_moves(&lab);
     });
     // And then it makes ready what is true.
     all_ready(&lab, 3);
