@@ -3,8 +3,8 @@
 //!
 //! A client is never trusted to send what it began. While it is waited for, its connection may be taken away: when a
 //! deadline has passed, or when all places are taken and somebody new asks. The one given up then is the one that has
-//! waited longest among those of the address with the most, so a client that sends its request at once is served
-//! however many others dawdle.
+//! been waited for longest, and for a tenth of a second at least, among those of the address with the most: a client that
+//! sends its request at once is served however many others dawdle.
 
 mod body;
 mod limits;
