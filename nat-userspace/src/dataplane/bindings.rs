@@ -23,6 +23,7 @@ use super::plan::{Host, Plan};
 use super::routing::Routing;
 use super::slots::Slots;
 use super::table::{self, Key as _, Table, pages_for};
+use super::written::Written;
 
 /// Entries a reconciliation added, removed and changed, over both directions.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,6 +47,8 @@ impl Drift {
 pub struct Bindings {
     inbound: Table<PublicAddr>,
     outbound: Table<PrivateKey>,
+    /// What was written to `outbound`, for readers.
+    written: Written,
     hops: SharedHops,
     /// Grace periods of next hops that are over.
     rested: watch::Receiver<Epoch>,
@@ -80,6 +83,7 @@ impl Bindings {
         let mut bindings = Bindings {
             inbound: Table::open(pins, table::INBOUND)?,
             outbound: Table::open(pins, table::OUTBOUND)?,
+            written: Written::default(),
             rested: hops.rested(),
             hops: SharedHops::new(hops),
             counters: Counters::open(pins, limits.counters_per_cpu())?,
@@ -129,6 +133,11 @@ impl Bindings {
     /// What the network is now, as far as anybody has heard.
     pub fn network(&self) -> Arc<Routing> {
         Arc::clone(self.hops.lock().routing())
+    }
+
+    /// What has been written, as somebody who reads beside this can compare it.
+    pub fn written(&self) -> Written {
+        self.written.clone()
     }
 
     /// Waits for the end of a grace period; then [`Bindings::settle`] has something to do.
@@ -204,19 +213,25 @@ impl Bindings {
     /// Makes the tables equal to `hosts`, touching only what differs. Wrong entries go before right ones come, so that
     /// no address is ever in use twice.
     pub fn reconcile(&mut self, hosts: &[Host]) -> Result<Drift> {
-        let mut drift = Drift::default();
         let mut numbers = Numbers::default();
         let mut wanted: Vec<(PrivateKey, Option<PublicAddr>)> =
             hosts.iter().map(|host| (numbers.key(host), host.public.map(public))).collect();
         // Hosts mostly come in order, which a stable sort sees.
         wanted.sort_by_key(|(key, _)| *key);
-        if self.inbound.len() == 0
-            && self.outbound.len() == 0
-            && wanted.is_sorted_by(|(one, _), (other, _)| one < other)
-        {
-            return self.fill(&wanted);
-        }
-        self.sweep(&wanted, &mut drift)?;
+        let empty = self.inbound.len() == 0 && self.outbound.len() == 0;
+        let drift = if empty && wanted.is_sorted_by(|(one, _), (other, _)| one < other) {
+            self.fill(&wanted)
+        } else {
+            self.replace(&wanted)
+        }?;
+        self.written.is_now(&wanted);
+        Ok(drift)
+    }
+
+    /// Makes tables that hold something equal to what is wanted, which is in order.
+    fn replace(&mut self, wanted: &[(PrivateKey, Option<PublicAddr>)]) -> Result<Drift> {
+        let mut drift = Drift::default();
+        self.sweep(wanted, &mut drift)?;
 
         let keys: Vec<PrivateKey> = wanted.iter().map(|(key, _)| *key).collect();
         self.outbound.prepare(&keys)?;
@@ -225,7 +240,7 @@ impl Bindings {
         self.inbound.prepare(&addresses)?;
         // Every way in that is there now is right.
         self.slots.make_room(addresses.len().saturating_sub(self.inbound.len()));
-        for (key, address) in &wanted {
+        for (key, address) in wanted {
             let before = self.outbound.get(key)?;
             let cell = match address {
                 None => Outbound::NOWHERE.pack(),
@@ -352,10 +367,18 @@ impl Bindings {
 
     /// Makes one instance what `host` says, in effect on the next packet.
     pub fn set(&mut self, host: &Host) -> Result<()> {
-        let key = key(host);
+        let (key, wanted) = (key(host), host.public.map(public));
+        let written = self.written.clone();
+        let changing = written.change(key);
         let before = self.outbound.get(&key)?;
+        self.bind(key, before, wanted)?;
+        changing.done(bound_to(before), Some(wanted.unwrap_or(PublicAddr::NONE)));
+        Ok(())
+    }
+
+    /// Binds an instance, whose cell outbound is that by now, to the wanted address.
+    fn bind(&mut self, key: PrivateKey, before: u64, wanted: Option<PublicAddr>) -> Result<()> {
         let old = Outbound::unpack(before).public;
-        let wanted = host.public.map(public);
         let leaves = before != 0 && old != PublicAddr::NONE && Some(old) != wanted;
         // All that may have to be waited for comes before the first closing: until it is over, the old binding serves.
         self.outbound.make_room(&key);
@@ -394,15 +417,17 @@ impl Bindings {
     /// Forgets an instance.
     pub fn remove(&mut self, vpc: &str, private: Ipv4Addr) -> Result<()> {
         let key = PrivateKey { vpc: vpc_number(vpc), address: PrivateAddr(private.octets()) };
+        let written = self.written.clone();
+        let changing = written.change(key);
         let before = self.outbound.get(&key)?;
-        if before == 0 {
-            return Ok(());
+        let old = bound_to(before);
+        if before != 0 {
+            self.outbound.remove(&key)?;
         }
-        self.outbound.remove(&key)?;
-        let old = Outbound::unpack(before).public;
-        if old != PublicAddr::NONE {
-            self.remove_inbound(&old)?;
+        if let Some(address) = old.filter(|address| *address != PublicAddr::NONE) {
+            self.remove_inbound(&address)?;
         }
+        changing.done(old, None);
         Ok(())
     }
 
@@ -487,6 +512,11 @@ impl<'a> Numbers<'a> {
         let vpc = *self.0.entry(name).or_insert_with(|| vpc_number(name));
         PrivateKey { vpc, address: PrivateAddr(host.private.octets()) }
     }
+}
+
+/// What an outbound cell says; none where the instance is not known.
+fn bound_to(cell: u64) -> Option<PublicAddr> {
+    (cell != 0).then(|| Outbound::unpack(cell).public)
 }
 
 fn key(host: &Host) -> PrivateKey {

@@ -39,6 +39,7 @@ mod table;
 mod tables;
 mod takeover;
 mod unattended;
+mod written;
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
@@ -227,6 +228,7 @@ impl DataPlane {
         let program_log = follow_program_log(&mut program, plan.program_log);
         let mut tick = tokio::time::interval(Duration::from_secs(1));
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let audit = Audit::start(pins.clone(), plan.limits.slot_bits(), bindings.written());
         Ok(DataPlane {
             program,
             bindings,
@@ -238,7 +240,7 @@ impl DataPlane {
             mark,
             watch,
             arp: Arp::start()?,
-            audit: Audit::start(pins.clone(), plan.limits.slot_bits()),
+            audit,
             program_log,
             tick,
             problems: Vec::new(),

@@ -58,10 +58,13 @@ fn e12_thousands_of_idle_connections_take_512_places_and_leave_room_for_others()
 fn e12_with_few_file_descriptors_others_are_served_and_the_store_and_maps_go_on() {
     open_many_files();
     let siege = siege_with(|_, settings| settings.under = vec!["prlimit".into(), "--nofile=192:192".into()]);
+    let before = open_files(&siege);
     siege.endured(|| {
         let console = |_| siege.lab.gateway.run(|| TcpStream::connect(CONSOLE)).unwrap();
         let idle: Vec<TcpStream> = (0..400).map(|_| siege.connect()).chain((0..400).map(console)).collect();
-        assert!(open_files(&siege) <= 192);
+        // A quarter of them for each listener, also in the middle of a flood.
+        let open = open_files(&siege) - before;
+        assert!(open <= 2 * 48 + 8, "{open} more files are open");
         // A change needs files of the store's and the kernel's.
         siege.lab.private_instance("other", B).unwrap();
         let eip = siege.lab.allocate().unwrap();

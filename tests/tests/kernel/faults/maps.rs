@@ -1,9 +1,11 @@
 //! Maps that refuse, or are changed by others.
 
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use lab::lab::{A, B, C, Lab, SOON, Settings, wait};
-use nat_common::abi::ABI_VERSION;
+use nat_common::abi::{ABI_VERSION, vpc_number};
+use serde_json::Value;
 
 use super::strace::meddle;
 use super::views::{agreed, check, reaches, read};
@@ -64,6 +66,52 @@ fn a_map_that_somebody_else_changed_is_put_right_within_its_interval() {
     lab.daemon.tell(&["instance", "terminate", "web"]).unwrap();
     lab.instance("web", C).unwrap();
     agreed(&lab);
+    lab.finish().unwrap();
+}
+
+/// Two instances change places, a third loses its address, and no direction contradicts the other.
+#[test]
+fn maps_that_somebody_else_changed_alike_in_both_directions_are_put_right_within_their_interval() {
+    let lab = Lab::serving().unwrap();
+    let [web, db, mail] = [("web", A), ("db", B), ("mail", C)].map(|(name, host)| lab.instance(name, host).unwrap());
+    let before = agreed(&lab);
+    let map = |name: &str| lab.daemon.maps().join(format!("v{ABI_VERSION}/{name}")).display().to_string();
+    let (inbound, outbound) = (map("INBOUND_SPARSE"), map("OUTBOUND_SPARSE"));
+    let words = |bytes: &[u8]| bytes.iter().map(u8::to_string).collect::<Vec<_>>();
+    let private = |host: Ipv4Addr| words(&[&vpc_number("vpc-default").to_ne_bytes()[..], &host.octets()].concat());
+    let bpftool = |command: &str, map: &str, key: &[String], rest: &[String]| {
+        let head = ["bpftool", "-j", "map", command, "pinned", map, "key"].map(String::from);
+        let all = [&head[..], key, rest].concat();
+        lab.gateway.tell(&all.iter().map(String::as_str).collect::<Vec<_>>()).unwrap()
+    };
+    // The tag of an entry is its key's and stays; what it says is exchanged.
+    let exchange = |map: &str, keys: [&[String]; 2]| {
+        let entries = keys.map(|key| {
+            let entry: Value = serde_json::from_str(&bpftool("lookup", map, key, &[])).unwrap();
+            let bytes = entry["value"].as_array().unwrap().iter();
+            bytes.map(|byte| byte.as_str().unwrap().to_owned()).collect::<Vec<_>>()
+        });
+        for (at, key) in keys.into_iter().enumerate() {
+            let value = ["value".to_owned()].into_iter().chain(entries[at][..8].to_vec());
+            let value: Vec<String> = value.chain(entries[1 - at][8..].to_vec()).collect();
+            bpftool("update", map, key, &value);
+        }
+    };
+    exchange(&inbound, [&words(&web.octets()), &words(&db.octets())]);
+    exchange(&outbound, [&private(A), &private(B)]);
+    bpftool("delete", &inbound, &words(&mail.octets()), &[]);
+    bpftool("delete", &outbound, &private(C), &[]);
+    assert!(!reaches(&lab.internet, mail));
+    let (status, report) = check(&lab);
+    assert!(status != 0 && !report.to_string().contains("one direction"), "{report}");
+    // Read every half minute, and once more before it is believed.
+    wait::until("the maps to be made right", Duration::from_secs(90), || {
+        lab.daemon.log().contains("the maps are in step with the ledger again").then_some(())
+    })
+    .unwrap();
+    assert!(lab.daemon.log().contains("somebody else has changed the maps"), "{}", lab.daemon.log());
+    assert_eq!(agreed(&lab), before);
+    assert!(reaches(&lab.internet, mail));
     lab.finish().unwrap();
 }
 
