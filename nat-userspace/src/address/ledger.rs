@@ -305,6 +305,12 @@ impl Ledger {
         self.stock.pool()
     }
 
+    /// Has addresses that were released after `now` rest from now on: what was released under a clock that ran ahead, and
+    /// has been set right since, does not rest until that time comes.
+    pub fn release_by(&mut self, now: Time) {
+        self.stock.release_by(now);
+    }
+
     /// Makes released addresses rest for so long from now on, those that rest already included.
     pub fn set_cool_down(&mut self, cool_down: Duration) {
         self.stock.set_cool_down(cool_down);

@@ -124,6 +124,16 @@ impl Stock {
         self.duplicates.contains(&address) || self.fences.contains_key(&address)
     }
 
+    /// What was released after `now` was released now.
+    pub(super) fn release_by(&mut self, now: Time) {
+        for (address, at) in self.released.iter_mut().filter(|(_, at)| **at > now) {
+            if self.queue.remove(&(*at, *address)) {
+                self.queue.insert((now, *address));
+            }
+            *at = now;
+        }
+    }
+
     pub(super) fn set_cool_down(&mut self, cool_down: Duration) {
         self.pool.set_cool_down(cool_down);
     }

@@ -127,7 +127,11 @@ impl<P: PacketPath> Gateway<P> {
     /// Makes the ledger what is stored, where it shows changes of which nothing is.
     pub(super) fn restore_ledger(&mut self) {
         match self.store.load().map_err(anyhow::Error::from).and_then(|snapshot| self.restored(snapshot)) {
-            Ok(ledger) => self.ledger = ledger,
+            Ok(ledger) => {
+                self.ledger = ledger;
+                let now = self.outside.now();
+                self.ledger.release_by(now);
+            }
             Err(failure) => {
                 error!("what is stored cannot be read back: {failure:#}");
                 let path = self.store.path().to_owned();

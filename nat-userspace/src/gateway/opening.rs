@@ -97,7 +97,12 @@ impl Opened {
         let hosts = hosts_stored(&self.content);
         let prefixes = self.content.pool().prefixes();
         let policy = self.config.policy();
-        let building = tokio::task::spawn_blocking(move || self.content.into_ledger().with_policy(policy));
+        let since = outside.now();
+        let building = tokio::task::spawn_blocking(move || {
+            let mut ledger = self.content.into_ledger().with_policy(policy);
+            ledger.release_by(since);
+            ledger
+        });
         debug!(hosts = hosts.len(), "the packet path is there and the hosts are known");
         path.set_pools(&prefixes).context("cannot make the pools known to the packet path")?;
         let drift = path.reconcile(&hosts).context("cannot bring the maps in step with the ledger")?;
@@ -122,7 +127,7 @@ impl Opened {
             cursors: Cursors::default(),
             configured: self.configured,
             commits: watch::Sender::default(),
-            since: outside.now(),
+            since,
             outside,
             dirty: None,
             degraded: None,

@@ -123,7 +123,9 @@ impl Under<'_> {
         after.arrives("more of them", |frame| (to.1)(frame) && number(frame) >= Some(enough)).unwrap();
         let right = arrived(&after, to.1);
         let first = right.iter().copied().find(|number| sent_since(*number).is_some()).unwrap();
-        let took = sent_since(first).unwrap();
+        // Until the last one that did not go right: where none was sent for a while, because this machine is busy,
+        // nobody knows how long it took.
+        let took = first.checked_sub(1).and_then(sent_since).unwrap_or_default();
         println!("{what}: {took:?} after the change was known (promised: {PROMISED:?})");
         assert!(took <= PROMISED, "{what}: {took:?}");
         let missing: Vec<usize> = (first..enough).filter(|number| !right.contains(number)).collect();

@@ -85,6 +85,35 @@ async fn a_clock_that_jumps_ahead_and_back_stops_no_timer_and_turns_no_history_a
     assert!(moments.len() >= 20 && moments.is_sorted(), "{moments:?}");
 }
 
+/// A clock ran ahead, was set right, and then the daemon was restarted.
+#[tokio::test]
+async fn after_a_restart_nothing_rests_for_ten_years_because_a_clock_ran_ahead() {
+    let directory = tempfile::tempdir().unwrap();
+    let config = Config { cool_down: 10 * MINUTE, ..config(directory.path()) };
+    let clocks = Clocks::default();
+    clocks.set(NOW + DECADE.as_millis() as u64);
+    let start =
+        || Opened::new(&config, &Environment::default()).unwrap().take_over(Detached::default(), clocks.outside());
+    let mut gateway = start().await.unwrap();
+    let at = gateway.now();
+    let all = free(&gateway, at);
+    create(&mut gateway, 1, 5).unwrap();
+    let instance = id_at(&gateway, 1);
+    gateway.perform(Command::TerminateInstance { account: account(), instance }).unwrap();
+    drop(gateway);
+
+    clocks.set(NOW);
+    let mut gateway = start().await.unwrap();
+    let at = gateway.now();
+    assert_eq!((at, free(&gateway, at)), (Time(NOW), all - 1));
+    clocks.pass(9 * MINUTE);
+    let at = gateway.now();
+    assert_eq!(free(&gateway, at), all - 1, "it rests as long as others, from the restart on");
+    clocks.pass(2 * MINUTE);
+    let at = gateway.now();
+    assert_eq!(free(&gateway, at), all);
+}
+
 #[test]
 fn an_id_in_use_is_drawn_again_and_time_never_goes_back() {
     let mut draws = [[0; 8], [0; 8], [1, 2, 3, 31, 32, 33, 254, 255]].into_iter();
