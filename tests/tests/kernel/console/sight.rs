@@ -84,6 +84,11 @@ fn hovering_over_an_address_shows_a_button_that_copies_it() {
             .unwrap();
         assert_eq!(pasted(), copied, "{setting}");
     }
+    // Where the browser lets it be copied in neither way, that is said.
+    scene.browser.evaluate("document.execCommand = () => false").unwrap();
+    scene.browser.click(&format!("[data-copy='{web}']")).unwrap();
+    let said = "document.querySelector('#said').innerText === 'The browser did not let it be copied'";
+    scene.browser.wait("word of it", said).unwrap();
     scene.finish();
 }
 
@@ -192,9 +197,13 @@ fn rows_follow_what_others_do() {
     scene.enter(WRITER);
     scene.browser.evaluate("window.same = true").unwrap();
     assert!(scene.text("[data-instance]").contains(&ordinary.to_string()));
+    let link = "[data-instance] a[href^='/instances/']";
+    scene.browser.evaluate(&format!("document.querySelector(\"{link}\").focus()")).unwrap();
     scene.lab.bind(&eip, "web").unwrap();
     let shows = |what: &str| format!("document.querySelector('tbody').innerText.includes('{what}')");
     scene.browser.wait("the EIP in the row", &shows(&eip.address.to_string())).unwrap();
+    let focused = format!("document.activeElement.matches(\"{link}\")");
+    assert_eq!(scene.browser.evaluate(&focused).unwrap(), true, "who is in the row by keyboard stays there");
     scene.lab.instance("database", B).unwrap();
     scene.browser.wait("one row more", &shows("database")).unwrap();
     scene.browser.wait("a plot of it", "document.querySelectorAll('.plot .in').length === 2").unwrap();
