@@ -284,3 +284,21 @@ async fn what_is_told_on_the_way_is_told_of_ones_own_only() {
         assert_eq!(served.of("bob", action, params).await.unwrap()["TotalCount"], 0, "{action}");
     }
 }
+
+#[tokio::test]
+async fn who_names_a_package_and_not_how_it_is_charged_shares_it() {
+    let served = Served::new().await;
+    let package = served.package(json!({})).await;
+    let mut asked = run(5);
+    asked["InternetAccessible"]["BandwidthPackageId"] = package.as_str().into();
+    served.does("RunInstances", asked).await;
+    served.does("AllocateAddresses", json!({ "BandwidthPackageId": package })).await;
+    let address = served.row("DescribeAddresses", "AddressSet", json!({})).await;
+    let instance = served.row("DescribeInstances", "InstanceSet", json!({})).await;
+    for told in [&address, &instance["InternetAccessible"]] {
+        let agreed = (&told["BandwidthPackageId"], &told["InternetChargeType"]);
+        assert_eq!(agreed, (&json!(package), &json!("BANDWIDTH_PACKAGE")), "{told}");
+    }
+    let members = json!({ "BandwidthPackageId": package });
+    assert_eq!(served.total("DescribeBandwidthPackageResources", members).await, 2);
+}
