@@ -133,6 +133,28 @@ fn plots_move_with_the_traffic() {
     scene.finish();
 }
 
+/// As when an EIP is bound anew: nothing has flowed backwards.
+#[test]
+fn a_plot_begins_anew_where_counting_does() {
+    let scene = scene();
+    let web = scene.lab.instance("web", A).unwrap();
+    scene.enter(WRITER);
+    let figures = format!(
+        "(() => {{ const own = window.fetch; window.asked = 0; window.fetch = async (place, options) => {{ \
+         if (!String(place).startsWith('/live')) return own(place, options); \
+         const round = window.asked++; \
+         const bytes = round < 2 ? 9e6 + 1e5 * round : 1000 * (round - 2); \
+         const told = {{ at: 1e9 + 1000 * round, rows: {{ '{web}': [bytes, bytes, round, round] }} }}; \
+         return new Response(JSON.stringify(told), {{ headers: {{ 'Content-Type': 'application/json' }} }}); }}; }})()"
+    );
+    scene.browser.evaluate(&figures).unwrap();
+    scene.browser.wait("figures from before and after", "window.asked > 5").unwrap();
+    let inside = "[...document.querySelectorAll('.plot .in')].every((line) => line.points.length > 0 && \
+                  [...line.points].every(({ y }) => y >= 0 && y <= line.ownerSVGElement.viewBox.baseVal.height))";
+    assert_eq!(scene.browser.evaluate(inside).unwrap(), true);
+    scene.finish();
+}
+
 #[test]
 fn a_gateway_that_is_gone_is_noticed_and_so_is_its_return() {
     let scene = scene();
