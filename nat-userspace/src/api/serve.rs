@@ -18,7 +18,7 @@ use super::actions::{self, Action, Effect};
 use super::call::Call;
 use super::envelope::envelope;
 use super::error::ApiError;
-use super::rates::Rates;
+use super::rates::{self, Rates};
 use super::request::Received;
 use super::signature::{Judge, wall_clock};
 use super::turns::Turns;
@@ -138,10 +138,11 @@ impl Door {
     fn judge(&self, call: &Call, config: &Config, now: Instant) -> Result<&'static Action, ApiError> {
         let action = actions::offered(&call.action)?;
         admit(action, call, config)?;
-        let per_second = match action.effect {
+        let most = match action.effect {
             Effect::Write => config.api_changes_per_second,
             Effect::Read => config.api_reads_per_second,
         };
+        let per_second = rates::of_action(action.name, most);
         if self.rates.admit(&call.account, action.name, per_second, now) {
             return Ok(action);
         }
@@ -186,7 +187,65 @@ fn refuse(error: ApiError) -> Response<Body> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::call::Language;
     use super::*;
+
+    fn call(action: &str) -> Call {
+        Call {
+            service_hint: None,
+            account: "alice".parse().unwrap(),
+            access: Access::ReadWrite,
+            action: action.into(),
+            version: "2017-03-12".into(),
+            region: None,
+            language: Language::English,
+            params: Value::Null,
+            request_id: "request-1".into(),
+        }
+    }
+
+    #[test]
+    fn an_account_has_its_calls_of_each_action_as_often_as_the_cloud_allows() {
+        let config = Config { api_changes_per_second: 10, api_reads_per_second: 30, ..Config::default() };
+        let (handle, _) = Handle::new();
+        let (_, configuration) = watch::channel(Arc::new(config.clone()));
+        let credentials = Followed::fixed(Credentials::default());
+        let door = Door { credentials, handle, configuration, rates: Rates::default(), turns: Turns::default() };
+        let now = Instant::now();
+        for (action, per_second) in [
+            ("AssociateAddress", 10),
+            ("DisassociateAddress", 10),
+            ("ReleaseAddresses", 10),
+            ("AdjustPublicAddress", 20),
+            ("DescribeAddresses", 30),
+        ] {
+            let told: Vec<_> = (0..50).map(|_| door.judge(&call(action), &config, now)).collect();
+            let (let_in, limited) = told.split_at(per_second);
+            assert!(let_in.iter().all(Result::is_ok), "{action}: {let_in:?}");
+            let said = format!("may call {action} {per_second} times a second");
+            let is_limited = |error: &ApiError| error.code == "RequestLimitExceeded" && error.message.contains(&said);
+            assert!(limited.iter().all(|told| told.as_ref().is_err_and(is_limited)), "{action}: {limited:?}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_called_at_all_is_told_why() {
+        let config = Config::default();
+        let (here, elsewhere) = (Some(config.region.clone()), Some("ap-nowhere".to_owned()));
+        let reader = |action| Call { access: Access::ReadOnly, ..call(action) };
+        for (call, code) in [
+            (call("ReleaseAddresses"), None),
+            (Call { region: here, ..call("ReleaseAddresses") }, None),
+            (Call { region: elsewhere, ..call("ReleaseAddresses") }, Some("UnsupportedRegion")),
+            (Call { version: "2016-01-01".into(), ..call("ReleaseAddresses") }, Some("NoSuchVersion")),
+            (reader("DescribeAddresses"), None),
+            (reader("ReleaseAddresses"), Some("AuthFailure.UnauthorizedOperation")),
+        ] {
+            let action = actions::offered(&call.action).unwrap();
+            let refused = admit(action, &call, &config).err();
+            assert_eq!(refused.as_ref().map(|error| error.code.as_ref()), code, "{call:?}");
+        }
+    }
 
     #[tokio::test]
     async fn a_defect_on_the_way_of_a_request_is_an_internal_error_with_its_id() {

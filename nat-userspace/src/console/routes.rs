@@ -1,7 +1,7 @@
 //! Which request is for which page.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use hyper::{Method, StatusCode};
 use tokio::task::spawn_blocking;
@@ -81,7 +81,7 @@ pub(super) async fn answer(console: &Console, asked: &Asked, language: Language,
         (true, "/login") => return login::log_in(console, asked, &stranger, secure),
         _ => {}
     }
-    let Some(known) = console.known(asked, secure) else {
+    let Some(known) = console.known(asked, secure, Instant::now()) else {
         let place = login::first(asked, secure);
         return if asked.wants_fragment() { response::go_to(&place) } else { response::see_other(&place) };
     };

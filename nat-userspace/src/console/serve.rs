@@ -103,9 +103,8 @@ impl Console {
     }
 
     /// The session of a request. One whose credential is gone, or has another key or owner by now, is over.
-    pub(super) fn known(&self, asked: &Asked, secure: bool) -> Option<Known> {
+    pub(super) fn known(&self, asked: &Asked, secure: bool, now: Instant) -> Option<Known> {
         let id = asked.cookie(cookie_name(secure))?;
-        let now = Instant::now();
         // What a page asks by itself does not keep its session alive.
         let session =
             if asked.is_background() { self.sessions().find(id, now)? } else { self.sessions().use_it(id, now)? };
@@ -181,13 +180,8 @@ impl Known {
 impl Service for Console {
     async fn answer(&self, request: Request<Bytes>, peer: Peer) -> Response<Body> {
         let (parts, body) = request.into_parts();
-        let head = parts.method == Method::HEAD;
         let asked = Asked::new(parts, &body, peer.address.ip());
-        let mut answer = self.judge(&asked, peer.secure).await;
-        if head {
-            *answer.body_mut() = http::full(Bytes::new());
-        }
-        answer
+        self.judge(&asked, peer.secure).await
     }
 
     fn refuse(&self, unread: Unread) -> Response<Body> {
@@ -198,5 +192,54 @@ impl Service for Console {
         error!("a page of the console could not be made because of a defect");
         let said = "This page could not be made because of a defect. The gateway and its traffic go on.\n";
         response::text(StatusCode::INTERNAL_SERVER_ERROR, said)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEY: &str = "a-key-of-16-letters-or-more";
+
+    fn console() -> Console {
+        let account = "acme".parse().unwrap();
+        let one = Credential::new("AKIDone".into(), KEY.into(), account, Access::ReadWrite).unwrap();
+        let (handle, _) = Handle::new();
+        let (_, configuration) = watch::channel(Arc::new(Config::default()));
+        Console::new(Followed::fixed(Credentials::new([one]).unwrap()), handle, configuration)
+    }
+
+    /// A request with the cookie of a session that began with this key for this account.
+    fn asked(console: &Console, key: &str, account: &str, now: Instant) -> Asked {
+        let id = console.sessions().begin("AKIDone", key, &account.parse().unwrap(), now).unwrap();
+        let request = Request::get("/").header("cookie", format!("eipgate={}", id.as_str())).body(()).unwrap();
+        Asked::new(request.into_parts().0, &Bytes::new(), [127, 0, 0, 1].into())
+    }
+
+    #[test]
+    fn a_session_is_of_the_key_and_the_account_that_began_it() {
+        let (console, now) = (console(), Instant::now());
+        let known = |key, account| console.known(&asked(&console, key, account, now), false, now).is_some();
+        assert!(known(KEY, "acme"));
+        assert!(!known("the-key-of-another-day", "acme"));
+        assert!(!known(KEY, "other"), "whose the credential was before");
+        let asked = asked(&console, KEY, "other", now);
+        assert!(console.known(&asked, false, now).is_none());
+        let id = asked.cookie("eipgate").unwrap();
+        assert!(console.sessions().find(id, now).is_none(), "it does not come back with the account");
+    }
+
+    #[test]
+    fn what_a_page_asks_by_itself_keeps_no_session_alive() {
+        let (console, begin) = (console(), Instant::now());
+        for (background, lives) in [(false, true), (true, false)] {
+            let mut asked = asked(&console, KEY, "acme", begin);
+            let later = |minutes: u64| begin + Duration::from_secs(60 * minutes);
+            if background {
+                asked.headers.insert("x-background", "1".parse().unwrap());
+            }
+            assert!(console.known(&asked, false, later(20)).is_some());
+            assert_eq!(console.known(&asked, false, later(40)).is_some(), lives);
+        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use http_body_util::BodyExt as _;
 use hyper::body::Bytes;
-use hyper::{Request, StatusCode};
+use hyper::{Request, Response, StatusCode};
 use tokio::sync::{oneshot, watch};
 
 use super::about::About;
@@ -19,7 +19,7 @@ use crate::address::{Command, Instance, InstanceDetail, NewEip, NewInstance, Tim
 use crate::config::{Config, MetadataToken};
 use crate::dataplane::Environment;
 use crate::gateway::{Detached, Downlink, Handle, Opened, Outside};
-use crate::http::{Peer, Service as _};
+use crate::http::{Body, Peer, Service as _};
 
 const WEB: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 11);
 const HIDDEN: Ipv4Addr = Ipv4Addr::new(10, 0, 0, 13);
@@ -89,13 +89,17 @@ impl Scene {
         target: &str,
         headers: &[(&str, &str)],
     ) -> (StatusCode, Vec<u8>) {
+        let (head, body) = self.response(from, method, target, headers).await.into_parts();
+        (head.status, body.collect().await.unwrap().to_bytes().into())
+    }
+
+    async fn response(&self, from: Ipv4Addr, method: &str, target: &str, headers: &[(&str, &str)]) -> Response<Body> {
         let host = [("host", "metadata.tencentyun.com")];
         let host = &host[..if headers.iter().any(|(name, _)| *name == "host") { 0 } else { 1 }];
         let request = Request::builder().method(method).uri(target);
         let request = host.iter().chain(headers).fold(request, |request, (name, value)| request.header(*name, *value));
         let peer = Peer { address: (from, 4711).into(), local: ([169, 254, 0, 23], 80).into(), secure: false };
-        let (head, body) = self.door.answer(request.body(Bytes::new()).unwrap(), peer).await.into_parts();
-        (head.status, body.collect().await.unwrap().to_bytes().into())
+        self.door.answer(request.body(Bytes::new()).unwrap(), peer).await
     }
 
     async fn bytes(&self, from: Ipv4Addr, path: &str) -> Vec<u8> {
@@ -380,6 +384,41 @@ async fn who_asks_too_often_waits_and_nobody_else_does() {
         }
         assert!(refused > 0, "all of them were answered");
         assert_eq!(scene.get(HIDDEN, "/").await.0, StatusCode::OK);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn the_same_address_on_another_downlink_has_questions_of_its_own() {
+    during(async |scene| {
+        scene.set(|config| config.metadata_per_second = 1);
+        let door = Door { desk: Arc::clone(&scene.door.desk), vpc: "elsewhere".parse().unwrap(), index: 4 };
+        let elsewhere = Scene { door, config: scene.config.clone(), handle: scene.handle.clone() };
+        assert_eq!(scene.get(WEB, "/").await.0, StatusCode::OK);
+        assert_eq!(scene.get(WEB, "/").await.0, StatusCode::TOO_MANY_REQUESTS);
+        assert_eq!(elsewhere.get(WEB, "/").await.0, StatusCode::NOT_FOUND, "there it is no instance");
+        assert_eq!(elsewhere.get(WEB, "/").await.0, StatusCode::TOO_MANY_REQUESTS);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_that_is_told_is_kept_and_a_token_says_how_long_it_is_good() {
+    const TTL: &str = "x-aws-ec2-metadata-token-ttl-seconds";
+    during(async |scene| {
+        let lasting = [(TTL, "60")];
+        for (method, path, headers, status) in [
+            ("GET", "/meta-data/public-ipv4", &[][..], StatusCode::OK),
+            ("GET", "/meta-data/nothing", &[], StatusCode::NOT_FOUND),
+            ("GET", "/", &[("host", "elsewhere.example")], StatusCode::FORBIDDEN),
+            ("PUT", "/latest/api/token", &lasting, StatusCode::OK),
+        ] {
+            let response = scene.response(WEB, method, path, headers).await;
+            assert_eq!(response.status(), status, "{method} {path}");
+            assert_eq!(response.headers()["cache-control"], "no-store", "{method} {path}");
+            let told = response.headers().get(TTL).map(|value| value.to_str().unwrap());
+            assert_eq!(told, (method == "PUT").then_some("60"));
+        }
     })
     .await;
 }

@@ -10,7 +10,7 @@ use super::Site;
 use super::asked::{Answer, Asked, fields, instance_id, iso, list};
 use super::page::{Dialect, Filters, Page};
 use super::walk::Lists;
-use crate::address::{AccountId, Billing, Instance, InstanceId, InstanceState, Ledger, StopMode, Tags, Time};
+use crate::address::{AccountId, Billing, Instance, InstanceId, InstanceState, Ledger, Renewal, StopMode, Tags, Time};
 
 const DIALECT: Dialect = Dialect {
     names: &[
@@ -255,7 +255,7 @@ fn row(ledger: &Ledger, instance: &Instance, site: &Site) -> Value {
         },
         "ImageId": instance.image(),
         "OsName": "Linux",
-        "RenewFlag": expires.as_ref().map(|_| "NOTIFY_AND_MANUAL_RENEW"),
+        "RenewFlag": expires.as_ref().map(|_| Renewal::Manual.as_str()),
         "CreatedTime": iso(instance.created),
         "ExpiredTime": expires,
         "SecurityGroupIds": instance.security_groups(),

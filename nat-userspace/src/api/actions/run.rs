@@ -13,7 +13,8 @@ use super::asked::{Answer, Asked, bandwidth, charge_type, fields};
 use super::page::tags;
 use super::params::Params;
 use crate::address::{
-    ChargeType, Command, InstanceDetail, InstanceId, Naming, NewInstance, Operation, PackageId, Tags, Together, VpcId,
+    ChargeType, Command, InstanceDetail, InstanceId, Naming, NewInstance, Operation, PackageId, Renewal, Tags,
+    Together, VpcId,
 };
 use crate::config::DEFAULT_VPC;
 
@@ -280,7 +281,9 @@ fn prepaid(params: Params<'_>) -> Result<Option<Duration>, ApiError> {
     match params.text("InstanceChargeType")?.as_deref() {
         None | Some("POSTPAID_BY_HOUR") => Ok(None),
         Some("PREPAID") => {
-            let months = params.object("InstanceChargePrepaid")?.number("Period")?;
+            let agreed = params.object("InstanceChargePrepaid")?;
+            check_renewal(agreed)?;
+            let months = agreed.number("Period")?;
             let months = months.ok_or_else(|| super::params::missing("InstanceChargePrepaid.Period"))?;
             let months = u32::try_from(months).ok().filter(|months| (1..=60).contains(months));
             let months = months.ok_or_else(|| ApiError::new("InvalidPeriod", "Period must be 1 to 60 months"))?;
@@ -290,6 +293,18 @@ fn prepaid(params: Params<'_>) -> Result<Option<Duration>, ApiError> {
             let message = format!("InstanceChargeType {other:?} is not offered here: PREPAID or POSTPAID_BY_HOUR");
             Err(ApiError::new("UnsupportedOperation.InstanceChargeType", message))
         }
+    }
+}
+
+/// Refuses to promise what will not happen: what is not renewed by its owner goes to the recycle bin at its end.
+fn check_renewal(agreed: Params<'_>) -> Result<(), ApiError> {
+    let offered = Renewal::Manual.as_str();
+    match agreed.text("RenewFlag")?.filter(|flag| flag != offered) {
+        Some(other) => {
+            let message = format!("RenewFlag {other:?} is not offered here: {offered}");
+            Err(ApiError::new("InvalidParameterValue", message))
+        }
+        None => Ok(()),
     }
 }
 

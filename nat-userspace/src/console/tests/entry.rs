@@ -19,7 +19,8 @@ async fn a_stranger_is_led_to_the_form_and_shown_nothing() {
         for place in ["/style.css", "/script.js", "/icon.svg"] {
             assert_eq!(client.get(place).await.status, 200, "{place}");
         }
-        assert_eq!(client.post("/do/allocate", &[("bandwidth", "1")]).await.status, 303);
+        let form = client.post("/do/allocate", &[("bandwidth", "1")]).await;
+        assert_eq!((form.status, form.header("location")), (303, Some("/login")), "nobody comes back to what was sent");
         assert_eq!(visit.eips().await, 2);
     })
     .await;
@@ -76,6 +77,7 @@ async fn a_wrong_key_does_not_open_and_is_not_tried_for_long() {
             let reply = client.post("/login", &[("secret_id", id), ("secret_key", key)]).await;
             assert!(reply.header("set-cookie").is_none());
             assert!(!reply.body.contains("wrong\""), "the key is not shown again");
+            assert!(reply.body.contains(&format!("value=\"{id}\"")), "the id is: {}", reply.body);
             seen.push((reply.status, reply.header("retry-after").is_some()));
         }
         assert_eq!(seen[..10], [(403, false); 10], "no matter what was wrong");
@@ -154,6 +156,19 @@ async fn the_language_is_what_was_chosen_or_what_the_browser_prefers() {
         assert_eq!(client.get("/language?to=en&back=https%3A%2F%2Fevil.example").await.header("location"), Some("/"));
         client.cookie = chosen.cookie().split(';').next().unwrap().to_owned();
         assert!(client.get("/login").await.body.contains("<html lang=\"en\">"));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_asks_for_the_head_only_is_told_what_the_whole_would_be() {
+    during(async |visit| {
+        let client = visit.enter("AKIDwriter").await;
+        for place in ["/style.css", "/nowhere"] {
+            let (whole, head) = (client.get(place).await, client.ask("HEAD", place, "").await);
+            assert_eq!((head.status, head.body.as_str()), (whole.status, ""), "{place}");
+            assert_eq!(head.header("content-length"), whole.header("content-length"), "{place}");
+        }
     })
     .await;
 }

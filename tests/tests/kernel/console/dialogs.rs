@@ -75,3 +75,30 @@ fn a_dialog_says_that_the_gateway_does_not_answer_and_keeps_what_was_typed() {
     assert!(complaints.iter().all(|one| one.contains("ERR_CONNECTION")), "{complaints:?}");
     scene.finish();
 }
+
+#[test]
+fn an_answer_that_comes_late_fills_no_other_dialog() {
+    let scene = scene();
+    scene.lab.allocate().unwrap();
+    scene.enter(WRITER);
+    scene.open("/addresses");
+    let hold_back = "(() => { const own = window.fetch; window.fetch = async (place, options) => { \
+                     const answer = await own(place, options); \
+                     if (!String(place).includes('/do/allocate')) return answer; \
+                     const text = await answer.text(); \
+                     await new Promise((resolve) => { window.letIn = resolve; }); \
+                     answer.text = async () => { setTimeout(() => { window.cameIn = true; }); return text; }; \
+                     return answer; }; })()";
+    scene.browser.evaluate(hold_back).unwrap();
+    scene.browser.click("main a[href^='/do/allocate']").unwrap();
+    scene.browser.wait("the answer that is held back", "window.letIn !== undefined").unwrap();
+    scene.browser.press(Key::Escape).unwrap();
+    scene.browser.wait("the end of the dialog", "!document.querySelector('dialog[open]')").unwrap();
+    scene.browser.click("[data-eip] a[href^='/do/release']").unwrap();
+    scene.browser.wait_for("dialog button[type=submit]").unwrap();
+    let title = scene.text("#dialog-title");
+    scene.browser.evaluate("window.letIn()").unwrap();
+    scene.browser.wait("the late answer", "window.cameIn === true").unwrap();
+    assert_eq!(scene.text("#dialog-title"), title);
+    scene.finish();
+}

@@ -167,6 +167,25 @@ fn a_session_ends_with_its_credential_where_nothing_is_plotted() {
     scene.finish();
 }
 
+/// What keeps a session alive is what somebody does, and not a page that was left open.
+#[test]
+fn what_a_page_asks_by_itself_says_that_nobody_asked() {
+    let scene = scene();
+    scene.lab.instance("web", A).unwrap();
+    scene.enter(WRITER);
+    let listen = "(() => { const own = window.fetch; window.unbidden = new Set(); window.other = []; \
+                  window.fetch = (place, options) => { \
+                  const said = new Headers(options.headers).get('X-Background') === '1'; \
+                  const path = new URL(place, location).pathname; \
+                  if (said) window.unbidden.add(path); else window.other.push(path); \
+                  return own(place, options); }; })()";
+    scene.browser.evaluate(listen).unwrap();
+    let asked = "window.other.length > 0 || (window.unbidden.has('/live') && window.unbidden.has('/instances'))";
+    scene.browser.wait("figures and rows to be asked for", asked).unwrap();
+    assert_eq!(scene.browser.evaluate("window.other.join()").unwrap(), "");
+    scene.finish();
+}
+
 #[test]
 fn by_tls_the_cookie_stays_with_it() {
     let scene = scene_with("tls_certificate = \"{directory}/tls.crt\"\ntls_key = \"{directory}/tls.key\"\n");

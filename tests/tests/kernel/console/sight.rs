@@ -84,6 +84,11 @@ fn hovering_over_an_address_shows_a_button_that_copies_it() {
             .unwrap();
         assert_eq!(pasted(), copied, "{setting}");
     }
+    // Where the browser lets it be copied in neither way, that is said.
+    scene.browser.evaluate("document.execCommand = () => false").unwrap();
+    scene.browser.click(&format!("[data-copy='{web}']")).unwrap();
+    let said = "document.querySelector('#said').innerText === 'The browser did not let it be copied'";
+    scene.browser.wait("word of it", said).unwrap();
     scene.finish();
 }
 
@@ -125,6 +130,28 @@ fn plots_move_with_the_traffic() {
     let packets = scene.lab.daemon.map(&["get", &web.to_string()]).unwrap();
     let total = scene.text("[data-total=packets-in]").replace(',', "");
     assert!(packets.to_string().contains(&format!("\"packets_in\":{total}")), "{total} of {packets}");
+    scene.finish();
+}
+
+/// As when an EIP is bound anew: nothing has flowed backwards.
+#[test]
+fn a_plot_begins_anew_where_counting_does() {
+    let scene = scene();
+    let web = scene.lab.instance("web", A).unwrap();
+    scene.enter(WRITER);
+    let figures = format!(
+        "(() => {{ const own = window.fetch; window.asked = 0; window.fetch = async (place, options) => {{ \
+         if (!String(place).startsWith('/live')) return own(place, options); \
+         const round = window.asked++; \
+         const bytes = round < 2 ? 9e6 + 1e5 * round : 1000 * (round - 2); \
+         const told = {{ at: 1e9 + 1000 * round, rows: {{ '{web}': [bytes, bytes, round, round] }} }}; \
+         return new Response(JSON.stringify(told), {{ headers: {{ 'Content-Type': 'application/json' }} }}); }}; }})()"
+    );
+    scene.browser.evaluate(&figures).unwrap();
+    scene.browser.wait("figures from before and after", "window.asked > 5").unwrap();
+    let inside = "[...document.querySelectorAll('.plot .in')].every((line) => line.points.length > 0 && \
+                  [...line.points].every(({ y }) => y >= 0 && y <= line.ownerSVGElement.viewBox.baseVal.height))";
+    assert_eq!(scene.browser.evaluate(inside).unwrap(), true);
     scene.finish();
 }
 
@@ -192,9 +219,13 @@ fn rows_follow_what_others_do() {
     scene.enter(WRITER);
     scene.browser.evaluate("window.same = true").unwrap();
     assert!(scene.text("[data-instance]").contains(&ordinary.to_string()));
+    let link = "[data-instance] a[href^='/instances/']";
+    scene.browser.evaluate(&format!("document.querySelector(\"{link}\").focus()")).unwrap();
     scene.lab.bind(&eip, "web").unwrap();
     let shows = |what: &str| format!("document.querySelector('tbody').innerText.includes('{what}')");
     scene.browser.wait("the EIP in the row", &shows(&eip.address.to_string())).unwrap();
+    let focused = format!("document.activeElement.matches(\"{link}\")");
+    assert_eq!(scene.browser.evaluate(&focused).unwrap(), true, "who is in the row by keyboard stays there");
     scene.lab.instance("database", B).unwrap();
     scene.browser.wait("one row more", &shows("database")).unwrap();
     scene.browser.wait("a plot of it", "document.querySelectorAll('.plot .in').length === 2").unwrap();

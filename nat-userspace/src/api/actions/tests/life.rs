@@ -1,6 +1,7 @@
 //! The life of instances by the API: how many are made, and what becomes of one that is paid for in advance.
 
 use super::*;
+use crate::config::OnUnbindChoice;
 
 /// Sixteen addresses, so that other things can be short first.
 async fn roomy(change: impl FnOnce(&mut Config)) -> Served {
@@ -124,4 +125,42 @@ async fn what_is_paid_in_advance_goes_to_the_recycle_bin_first_and_is_no_more_th
     served.does("TerminateInstances", one.clone()).await;
     assert_eq!(served.does("DescribeInstances", json!({})).await["TotalCount"], 0);
     assert_eq!(served.refuses("TerminateInstances", one).await, "InvalidInstanceId.NotFound");
+}
+
+#[tokio::test]
+async fn an_unbound_instance_gets_a_new_address_or_none_as_the_call_says_whatever_the_policy() {
+    for (choice, by_policy) in [(OnUnbindChoice::New, true), (OnUnbindChoice::None, false)] {
+        let served = roomy(|config| config.ordinary_ip_on_unbind = choice).await;
+        for (said, new) in [(json!(true), true), (json!(false), false), (Value::Null, by_policy)] {
+            let (instance, eip) = (served.run().await, served.allocate().await);
+            served.does("AssociateAddress", json!({ "AddressId": eip, "InstanceId": instance })).await;
+            let unbind = json!({ "AddressId": eip, "ReallocateNormalPublicIp": said });
+            served.does("DisassociateAddress", unbind).await;
+            assert_eq!(served.public(&instance).await != Value::Null, new, "{choice:?} {said}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn no_instance_is_promised_to_be_renewed_by_itself() {
+    let served = Served::new().await;
+    let asked = |flag: Value| {
+        let mut asked = run(5);
+        asked["InstanceChargeType"] = "PREPAID".into();
+        asked["InstanceChargePrepaid"] = json!({ "Period": 1, "RenewFlag": flag });
+        asked
+    };
+    for flag in ["NOTIFY_AND_AUTO_RENEW", "DISABLE_NOTIFY_AND_MANUAL_RENEW", "ALWAYS"] {
+        assert_eq!(served.refuses("RunInstances", asked(flag.into())).await, "InvalidParameterValue", "{flag}");
+    }
+    for flag in [json!("NOTIFY_AND_MANUAL_RENEW"), Value::Null] {
+        served.does("RunInstances", asked(flag)).await;
+    }
+    let told = served.does("DescribeInstances", json!({})).await;
+    assert_eq!(told["TotalCount"], 2);
+    for row in told["InstanceSet"].as_array().unwrap() {
+        assert_eq!(row["RenewFlag"], "NOTIFY_AND_MANUAL_RENEW");
+        // How its bandwidth is charged goes with it where nothing else is said.
+        assert_eq!(row["InternetAccessible"]["InternetChargeType"], "BANDWIDTH_PREPAID");
+    }
 }

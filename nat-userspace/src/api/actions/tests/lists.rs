@@ -173,6 +173,21 @@ async fn what_no_index_knows_is_walked_in_stretches_and_told_in_full() {
 }
 
 #[tokio::test]
+async fn no_list_is_asked_with_more_than_there_may_be() {
+    let served = Served::with(|config| config.private_ranges = vec!["10.0.0.0/16".parse().unwrap()]).await;
+    let many = served.does("RunInstances", json!({ "ImageId": "i", "InstanceCount": 101 })).await;
+    for (action, params, code) in [
+        ("RebootInstances", json!({ "InstanceIds": many["InstanceIdSet"] }), "InvalidParameterValue.LimitExceeded"),
+        // Refused before anything is looked up for it.
+        ("ReleaseAddresses", json!({ "AddressIds": vec!["eip-zzzzzzzz"; 501] }), "InvalidParameterValue.LimitExceeded"),
+        ("DescribeInstances", json!({ "Limit": 0 }), "InvalidParameterValue.LimitExceeded"),
+        ("DescribeAddresses", json!({ "Limit": -1 }), "InvalidParameterValue.LimitExceeded"),
+    ] {
+        assert_eq!(served.refuses(action, params).await, code, "{action}");
+    }
+}
+
+#[tokio::test]
 async fn a_walk_lets_others_in_between_and_misses_nothing_that_stays() {
     let served = crowded().await;
     let params = json!({ "Filters": filters(&[("is-arrears", &["false"])]), "Offset": 2 * EACH - 10, "Limit": 100 });

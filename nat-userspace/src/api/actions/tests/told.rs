@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::*;
+use crate::address::{AccountId, Command, EipChanges};
 
 /// Every field that an address has in the cloud's API.
 const OF_ADDRESSES: [&str; 28] = [
@@ -234,4 +235,70 @@ async fn what_is_the_same_for_everybody_is_told_as_it_is_configured() {
         json!({ "Zone": "eu-frankfurt-2", "ZoneName": "eu-frankfurt-2", "ZoneId": "2", "ZoneState": "AVAILABLE" });
     assert_eq!(told("DescribeZones").await, json!({ "TotalCount": 1, "ZoneSet": [zone] }));
     assert_eq!(told("DescribeNetworkAccountType").await, json!({ "NetworkAccountType": "STANDARD" }));
+}
+
+#[tokio::test]
+async fn what_cannot_be_used_is_told_and_so_is_how_much_of_the_day_is_used() {
+    let served = Served::with(|config| config.eips_per_account = 3).await;
+    let [arrears, blocked, fenced] = [served.allocate().await, served.allocate().await, served.allocate().await];
+    let (account, by_id) = ("alice".parse::<AccountId>().unwrap(), |id: &str| json!({ "AddressIds": [id] }));
+    let row = async |id: &str| served.row("DescribeAddresses", "AddressSet", by_id(id)).await;
+    let modify = |id: &str, changes| Command::ModifyEip { account: account.clone(), eip: id.parse().unwrap(), changes };
+    let address = text(&row(&fenced).await["AddressIp"]).parse().unwrap();
+    for command in [
+        modify(&arrears, EipChanges { arrears: Some(true), ..EipChanges::default() }),
+        modify(&blocked, EipChanges { blocked: Some(true), ..EipChanges::default() }),
+        Command::FenceAddress { address, reason: Some("attacked".into()) },
+    ] {
+        served.handle.ask(move |gateway| gateway.perform(command)).await.unwrap().unwrap();
+    }
+    for (id, is_arrears, is_blocked) in [(&arrears, true, false), (&blocked, false, true), (&fenced, false, true)] {
+        let row = row(id).await;
+        assert_eq!((&row["IsArrears"], &row["IsBlocked"]), (&json!(is_arrears), &json!(is_blocked)), "{row}");
+    }
+    assert_eq!(served.total("DescribeAddresses", filter("is-arrears", "TRUE")).await, 1);
+
+    served.does("ReleaseAddresses", by_id(&arrears)).await;
+    let quotas = served.does("DescribeAddressQuota", json!({})).await;
+    let quota = |id: &str| {
+        let row = quotas["QuotaSet"].as_array().unwrap().iter().find(|row| row["QuotaId"] == id).unwrap();
+        (row["QuotaCurrent"].as_u64().unwrap(), row["QuotaLimit"].as_u64().unwrap())
+    };
+    // What was released has been applied for all the same.
+    assert_eq!((quota("TOTAL_EIP_QUOTA"), quota("DAILY_EIP_APPLY")), ((2, 3), (3, 6)));
+}
+
+#[tokio::test]
+async fn what_is_told_on_the_way_is_told_of_ones_own_only() {
+    let served = Served::new().await;
+    let tags = json!([{ "Key": "team", "Value": "net" }]);
+    let mut asked = run(1);
+    asked["TagSpecification"] = json!([{ "ResourceType": "instance", "Tags": tags }]);
+    let web = served.does("RunInstances", asked).await["InstanceIdSet"][0].clone();
+    let eip = served.does("AllocateAddresses", json!({ "Tags": tags })).await["AddressSet"][0].clone();
+    for (action, params, own) in [
+        ("DescribeUsedIpAddress", json!({ "IpAddresses": ["10.0.0.1"] }), 1),
+        ("DescribeResourceTagsByResourceIds", json!({ "ResourceIds": [web, eip] }), 2),
+    ] {
+        assert_eq!(served.total(action, params.clone()).await, own, "{action}");
+        assert_eq!(served.of("bob", action, params).await.unwrap()["TotalCount"], 0, "{action}");
+    }
+}
+
+#[tokio::test]
+async fn who_names_a_package_and_not_how_it_is_charged_shares_it() {
+    let served = Served::new().await;
+    let package = served.package(json!({})).await;
+    let mut asked = run(5);
+    asked["InternetAccessible"]["BandwidthPackageId"] = package.as_str().into();
+    served.does("RunInstances", asked).await;
+    served.does("AllocateAddresses", json!({ "BandwidthPackageId": package })).await;
+    let address = served.row("DescribeAddresses", "AddressSet", json!({})).await;
+    let instance = served.row("DescribeInstances", "InstanceSet", json!({})).await;
+    for told in [&address, &instance["InternetAccessible"]] {
+        let agreed = (&told["BandwidthPackageId"], &told["InternetChargeType"]);
+        assert_eq!(agreed, (&json!(package), &json!("BANDWIDTH_PACKAGE")), "{told}");
+    }
+    let members = json!({ "BandwidthPackageId": package });
+    assert_eq!(served.total("DescribeBandwidthPackageResources", members).await, 2);
 }
