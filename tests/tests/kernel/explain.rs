@@ -153,7 +153,8 @@ fn explain_works_when_the_daemon_is_dead() {
     );
 }
 
-fn pinned<T: TryFrom<Map, Error = aya::maps::MapError>>(lab: &Lab, name: &str) -> T {
+/// A map of the daemon, as it is pinned.
+pub(crate) fn pinned<T: TryFrom<Map, Error = aya::maps::MapError>>(lab: &Lab, name: &str) -> T {
     let path = lab.daemon.maps().join(format!("v{}", nat_common::abi::ABI_VERSION)).join(name);
     T::try_from(Map::from_map_data(MapData::from_pin(path).unwrap()).unwrap()).unwrap()
 }
