@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::scene::{NARROW_INSIDE, scene, scene_with_mtu};
 
-fn explain(lab: &Lab, words: &str) -> Value {
+/// What the gateway says would become of a packet.
+pub(crate) fn explain(lab: &Lab, words: &str) -> Value {
     let maps = lab.daemon.maps().display().to_string();
     let words: Vec<&str> = ["explain"].into_iter().chain(words.split_whitespace()).collect();
     lab.daemon.json(&[words.as_slice(), &["--bpf-dir", &maps]].concat()).unwrap()
