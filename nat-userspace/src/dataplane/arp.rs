@@ -333,6 +333,20 @@ mod tests {
     }
 
     #[test]
+    fn a_turn_that_comes_late_makes_no_burst() {
+        let start = Instant::now();
+        let announcement = |last: u8| {
+            let address = Ipv4Addr::new(198, 51, 100, 64 + last);
+            Announcement { address, pause: Duration::from_secs(1) / 200, again: false }
+        };
+        let queue = (0..30).map(announcement).collect();
+        let mut state = State { ports: vec![port()], queue, next: Some(start), ..State::default() };
+        let sent = std::cell::Cell::new(0);
+        announce_due(&mut state, start + Duration::from_secs(5), |_, _| sent.set(sent.get() + 1));
+        assert_eq!(sent.get(), 3, "as many as one turn is long, and the one that is due");
+    }
+
+    #[test]
     fn our_own_announcement_and_addresses_outside_the_pool_are_no_duplicates() {
         let (sender, mut claims) = mpsc::unbounded_channel();
         let mut state = State { ports: vec![port()], ..State::default() };

@@ -26,6 +26,12 @@ pub struct Traffic {
     pub bytes_out: u64,
 }
 
+/// The sum of what several CPUs have counted. It goes round at 2^64 like each of them, so that the difference between two
+/// readings is what was counted in between.
+pub fn sum(counted: impl IntoIterator<Item = u64>) -> u64 {
+    counted.into_iter().fold(0, u64::wrapping_add)
+}
+
 /// The counters in the kernel.
 pub struct Counters {
     words: Words,
@@ -54,15 +60,12 @@ impl Counters {
 
     /// What an address carried, on all CPUs.
     pub fn of(&self, slot: u32) -> Traffic {
-        let mut traffic = Traffic::default();
-        for element in self.elements(slot) {
-            let [packets_in, bytes_in, packets_out, bytes_out, ..] = element else { continue };
-            traffic.packets_in += packets_in.load(Ordering::Relaxed);
-            traffic.bytes_in += bytes_in.load(Ordering::Relaxed);
-            traffic.packets_out += packets_out.load(Ordering::Relaxed);
-            traffic.bytes_out += bytes_out.load(Ordering::Relaxed);
-        }
-        traffic
+        let word = |place: usize| {
+            let counted = self.elements(slot).filter_map(|element| element.get(place));
+            sum(counted.map(|word| word.load(Ordering::Relaxed)))
+        };
+        let [packets_in, bytes_in, packets_out, bytes_out] = [0, 1, 2, 3].map(word);
+        Traffic { packets_in, bytes_in, packets_out, bytes_out }
     }
 
     /// Sets them to 0, for a slot no address has.

@@ -8,7 +8,7 @@ use aya::maps::{Array, MapData, PerCpuArray};
 use nat_common::abi::{PrivateKey, PublicAddr, Settings, VerdictCounter};
 use nat_common::pairs::Inbound;
 
-use super::counters::{Counters, Traffic};
+use super::counters::{Counters, Traffic, sum};
 use super::hops;
 use super::limits::Limits;
 use super::pins::Pins;
@@ -92,13 +92,13 @@ impl Earlier {
     /// How often each verdict was given so far. Their order has not changed since layout 2.
     pub fn verdicts(&self) -> Result<Vec<VerdictCounter>> {
         let verdicts: PerCpuArray<MapData, VerdictCounter> = self.pins.open("VERDICTS")?;
-        let sum = |index: u32| {
+        let counted = |index: u32| {
             let values = verdicts.get(&index, 0).context("reading VERDICTS")?;
-            Ok(values.iter().fold(VerdictCounter::default(), |sum, value| VerdictCounter {
-                packets: sum.packets + value.packets,
-                bytes: sum.bytes + value.bytes,
-            }))
+            Ok(VerdictCounter {
+                packets: sum(values.iter().map(|value| value.packets)),
+                bytes: sum(values.iter().map(|value| value.bytes)),
+            })
         };
-        (0..verdicts.len()).map(sum).collect()
+        (0..verdicts.len()).map(counted).collect()
     }
 }

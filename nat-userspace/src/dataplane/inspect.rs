@@ -11,7 +11,7 @@ use nat_common::pairs::{Inbound, Outbound};
 use nat_common::verdict::Verdict;
 use serde::Serialize;
 
-use super::counters::Counters;
+use super::counters::{Counters, sum};
 use super::explain::action_name;
 use super::hops;
 use super::limits::Limits;
@@ -160,8 +160,8 @@ impl Maps {
             rows.push(VerdictRow {
                 verdict: verdict.name(),
                 action: action_name(*verdict),
-                packets: values.iter().map(|value| value.packets).sum(),
-                bytes: values.iter().map(|value| value.bytes).sum(),
+                packets: sum(values.iter().map(|value| value.packets)),
+                bytes: sum(values.iter().map(|value| value.bytes)),
                 explanation: verdict.explanation(),
             });
         }

@@ -16,6 +16,7 @@ use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use serde::Serialize;
 use zerocopy::FromBytes as _;
 
+use super::counters::sum;
 use super::pins::Pins;
 use super::sys::monotonic_nanoseconds;
 
@@ -115,7 +116,7 @@ pub fn run(
         }
         if flow.is_break() {
             write(&mut settings, Filter::default(), 0)?;
-            return Ok(refused(&buckets)?.saturating_sub(before));
+            return Ok(refused(&buckets)?.wrapping_sub(before));
         }
     }
 }
@@ -132,11 +133,9 @@ fn write(settings: &mut Array<MapData, Settings>, filter: Filter, until: u64) ->
 }
 
 fn refused(buckets: &Array<MapData, Bucket>) -> Result<u64> {
-    let mut sum = 0;
-    for index in ICMP_BUCKETS..ICMP_BUCKETS + MONITOR_BUCKETS {
-        sum += buckets.get(&index, 0).context("reading BUCKETS")?.refused;
-    }
-    Ok(sum)
+    let refused = |index: u32| anyhow::Ok(buckets.get(&index, 0).context("reading BUCKETS")?.refused);
+    let of_each: Vec<u64> = (ICMP_BUCKETS..ICMP_BUCKETS + MONITOR_BUCKETS).map(refused).collect::<Result<_>>()?;
+    Ok(sum(of_each))
 }
 
 /// An event in words; `None` for a verdict of another version.

@@ -51,3 +51,31 @@ impl PageSlots {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use nat_common::pairs::PAGE_SLOTS;
+
+    use super::*;
+
+    #[test]
+    fn a_place_is_the_first_networks_and_leads_nowhere_once_its_page_is_gone() {
+        let slots = PageSlots(Words::in_memory(PAGE_SLOTS as usize * WORDS));
+        let one = [198, 18, 0, 0];
+        let networks = (1..=u16::MAX).map(|number| [198, 19 + (number >> 8) as u8 % 200, number as u8, 0]);
+        let other = networks.into_iter().find(|network| page_slot(0, *network) == page_slot(0, one)).unwrap();
+        let stands = || {
+            let (key, page) = slots.element(0, one).unwrap();
+            (key.load(Ordering::Relaxed), page.load(Ordering::Relaxed))
+        };
+        slots.offer(0, one, 3);
+        slots.offer(0, other, 4);
+        slots.withdraw(0, other);
+        assert_eq!(stands(), (tag(0, one), 4), "the other is looked for in the hash");
+        slots.withdraw(0, one);
+        slots.offer(0, other, 4);
+        assert_eq!(stands(), (tag(0, one), ASK_HASH), "a packet may have read the page and not yet the key");
+        slots.offer(0, one, 5);
+        assert_eq!(stands(), (tag(0, one), 6));
+    }
+}

@@ -224,6 +224,14 @@ impl Words {
         }
     }
 
+    /// As many, all 0, in memory that no program reads.
+    #[cfg(test)]
+    pub fn in_memory(length: usize) -> Words {
+        let memory = nix::sys::memfd::memfd_create(c"words", nix::sys::memfd::MFdFlags::empty()).unwrap();
+        nix::unistd::ftruncate(&memory, (length * size_of::<u64>()) as i64).unwrap();
+        Words::map(std::os::fd::AsFd::as_fd(&memory), length, true).unwrap()
+    }
+
     /// The words. Those of a read-only mapping must not be written: that ends the process.
     pub fn words(&self) -> &[AtomicU64] {
         // SAFETY: the mapping is page-aligned, `length` words long and stays until drop; whoever else writes to it, the

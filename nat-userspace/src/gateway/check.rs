@@ -192,3 +192,19 @@ fn in_maps(bpf_dir: &Path, report: &mut Report) -> Result<Option<Hosts>> {
     let unbound = maps.unbound()?.into_iter().map(|host| ((host.vpc, host.private), None));
     Ok(Some(bound.chain(unbound).collect()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_daemon_that_goes_by_something_else_than_its_store_is_a_failure() {
+        let directory = tempfile::tempdir().unwrap();
+        let found = |ledger: Vec<Host>| check(directory.path(), &directory.path().join("bpf"), Some(ledger)).unwrap();
+        assert_eq!(found(vec![]).worst(), None);
+        let host = Host { vpc: "vpc-a".parse().unwrap(), private: [10, 0, 0, 1].into(), public: None };
+        let report = found(vec![host]);
+        let told = "10.0.0.1 in vpc-a is not there in the store, has no public address in the daemon's ledger";
+        assert_eq!((report.worst(), report.findings[0].what.as_str()), (Some(Severity::Failure), told));
+    }
+}

@@ -56,7 +56,8 @@ fn most_bytes(pairs: Vec<Pair>, most: usize) -> Vec<AddressTraffic> {
     let bound = pairs.into_iter().filter(|pair| pair.inbound);
     let mut all: Vec<AddressTraffic> =
         bound.map(|pair| AddressTraffic { public: pair.public, traffic: pair.traffic }).collect();
-    all.sort_by_key(|one| (std::cmp::Reverse(one.traffic.bytes_in + one.traffic.bytes_out), one.public));
+    let both = |traffic: &Traffic| u128::from(traffic.bytes_in) + u128::from(traffic.bytes_out);
+    all.sort_by_key(|one| (std::cmp::Reverse(both(&one.traffic)), one.public));
     all.truncate(most);
     all
 }
@@ -79,5 +80,8 @@ mod tests {
         let named: Vec<u8> = most_bytes(pairs.clone(), 2).iter().map(|one| one.public.octets()[3]).collect();
         assert_eq!(named, [2, 1]);
         assert_eq!(most_bytes(pairs, 0), []);
+        // Each way by itself may have counted as far as there are numbers.
+        let full = most_bytes(vec![pair(1, true, 1, 1), pair(2, true, u64::MAX, u64::MAX)], 1);
+        assert_eq!(full.iter().map(|one| one.public.octets()[3]).collect::<Vec<u8>>(), [2]);
     }
 }

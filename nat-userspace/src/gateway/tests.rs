@@ -110,6 +110,9 @@ async fn invariant_3_no_map_is_swept_before_the_store_is_read() {
     fs::write(&state, &good).unwrap();
     let refusal = gateway(&lower, &path).await.err().unwrap().to_string();
     assert_eq!(refusal, "2 instances are stored; raise max_instances to that at least");
+    let lower = Config { max_pairs: 0, ..config.clone() };
+    let refusal = gateway(&lower, &path).await.err().unwrap().to_string();
+    assert_eq!(refusal, "1 pairs are stored; raise max_pairs to that at least");
     assert_eq!(path.told(), []);
 
     // Read in full, it is the first thing the maps hear of, and only then are frames let in.
@@ -253,6 +256,11 @@ async fn what_cannot_be_stored_does_not_happen() {
     assert_eq!((failure.kind(), failure.code()), (Kind::Internal, "not-stored"));
     assert_eq!(gateway.ledger.instances().len(), 0);
     assert_eq!(path.told(), []);
+    // The metrics say so until a change is stored again.
+    assert!(gateway.tally.refusing);
+    fs::create_dir(&state_dir).unwrap();
+    create(&mut gateway, 1, 5).unwrap();
+    assert!(!gateway.tally.refusing);
 }
 
 #[tokio::test]
@@ -408,6 +416,8 @@ async fn the_policy_is_the_configurations_and_what_was_agreed_outlives_the_daemo
     let stop = Command::StopInstance { account: account(), instance, mode: StopMode::StopCharging };
     first.perform(stop).unwrap();
     let ledger = first.ledger.clone();
+    // Read back after a flush that failed, it obeys the same rules.
+    assert_eq!(first.restored(first.store.load().unwrap()).unwrap(), ledger);
     drop(first);
 
     let mut second = gateway(&config, &path).await.unwrap();

@@ -230,3 +230,25 @@ fn pools(ranges: &[RangeTotals]) -> Vec<(Labels, u64)> {
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_pools_are_few_series_and_no_address_is_missing_from_them() {
+        let range = |number: u32| RangeTotals {
+            prefix: format!("8.{}.{}.0/24", number / 256, number % 256).parse().unwrap(),
+            members: 10,
+            held: 4,
+            cooling: 3,
+            free: 2,
+            set_aside: 1,
+        };
+        let rows = pools(&(0..POOLS as u32 + 50).map(range).collect::<Vec<_>>());
+        assert_eq!(rows.len(), 4 * (POOLS + 1));
+        let others: Vec<u64> = rows[4 * POOLS..].iter().map(|(_, count)| *count).collect();
+        assert_eq!((rows[4 * POOLS].0[0].1.as_str(), others), ("others", vec![200, 150, 100, 50]));
+        assert_eq!(pools(&[range(0)]).len(), 4);
+    }
+}

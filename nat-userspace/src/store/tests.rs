@@ -255,6 +255,24 @@ fn a_creation_cut_short_leaves_nothing_in_the_way() {
     assert_eq!(Store::open(directory.path()).unwrap().1, content());
 }
 
+/// A log that is not synced with each commit survives a killed daemon, and no power cut.
+#[test]
+fn every_commit_is_synced_before_it_is_believed() {
+    let directory = kept();
+    let (mut store, _) = Store::open(directory.path()).unwrap();
+    let full = |store: &mut Store| {
+        let writer = store.writer().unwrap();
+        ["synchronous", "journal_mode"].map(|name| {
+            let value = writer.query_row(&format!("PRAGMA {name}"), [], |row| row.get::<_, rusqlite::types::Value>(0));
+            format!("{:?}", value.unwrap())
+        })
+    };
+    let synced = ["Integer(2)", "Text(\"wal\")"];
+    assert_eq!(full(&mut store), synced);
+    store.reopen().unwrap();
+    assert_eq!(full(&mut store), synced);
+}
+
 #[test]
 fn a_failed_commit_says_what_the_system_said_and_changes_nothing() {
     let directory = tempfile::tempdir().unwrap();

@@ -134,6 +134,13 @@ fn the_doctor_sees_interfaces_that_are_down_narrow_or_without_neighbours() {
     assert!(mend.starts_with("arping -c 3 -I up0 198.51.100.1"), "{mend}");
     lab.router.ip("link set gate0 arp on\n").unwrap();
     stands(&lab, "neighbour", Some("198.51.100.1 on up0"), "ok");
+
+    // Its end of the wire is down, and the gateway's is up.
+    lab.router.ip("link set gate0 down\n").unwrap();
+    let mend = stands(&lab, "interface", Some("up0"), "failure");
+    assert!(mend.starts_with("ethtool up0"), "{mend}");
+    lab.router.ip("link set gate0 up\n").unwrap();
+    stands(&lab, "interface", Some("up0"), "ok");
 }
 
 #[test]

@@ -10,7 +10,8 @@ use serde_json::Value;
 
 use crate::scene::{NARROW_INSIDE, scene, scene_with_mtu};
 
-fn explain(lab: &Lab, words: &str) -> Value {
+/// What the gateway says would become of a packet.
+pub(crate) fn explain(lab: &Lab, words: &str) -> Value {
     let maps = lab.daemon.maps().display().to_string();
     let words: Vec<&str> = ["explain"].into_iter().chain(words.split_whitespace()).collect();
     lab.daemon.json(&[words.as_slice(), &["--bpf-dir", &maps]].concat()).unwrap()
@@ -153,7 +154,8 @@ fn explain_works_when_the_daemon_is_dead() {
     );
 }
 
-fn pinned<T: TryFrom<Map, Error = aya::maps::MapError>>(lab: &Lab, name: &str) -> T {
+/// A map of the daemon, as it is pinned.
+pub(crate) fn pinned<T: TryFrom<Map, Error = aya::maps::MapError>>(lab: &Lab, name: &str) -> T {
     let path = lab.daemon.maps().join(format!("v{}", nat_common::abi::ABI_VERSION)).join(name);
     T::try_from(Map::from_map_data(MapData::from_pin(path).unwrap()).unwrap()).unwrap()
 }

@@ -14,6 +14,7 @@ use lab::lab::{A, Lab, SOON, at, wait};
 use nat_common::abi::ABI_VERSION;
 use serde_json::{Value, json};
 
+use crate::explain::explain;
 use crate::pingpong::PingPong;
 
 /// A pool with room for networks of any kind.
@@ -97,6 +98,29 @@ fn a_crowd_in_a_network_gets_a_page_and_no_packet_of_it_is_lost() {
     udp_exchange(&lab.internet, at(WEB, 7), b"alone").unwrap();
     lab.daemon.tell(&["instance", "terminate", "web"]).unwrap();
     assert_eq!((entries(&lab, "INBOUND_SPARSE"), entries(&lab, "INBOUND_PAGES")), (0, 0));
+    lab.finish().unwrap();
+}
+
+#[test]
+fn a_page_that_becomes_another_networks_is_found_by_no_packet_to_the_network_that_had_it() {
+    // Pages for eighteen networks, which is as many as there are crowds.
+    let lab = lab("max_pairs = 600\nmax_instances = 2000\n");
+    let pair = |network: u8, host: u8| (Ipv4Addr::new(198, 18, network, host), Ipv4Addr::new(10, 9, network, host));
+    let crowd = |network: u8| (1..=32).map(move |host| pair(network, host));
+    import(&lab, (1..=18).flat_map(crowd));
+    assert_eq!((entries(&lab, "INBOUND_SPARSE"), entries(&lab, "INBOUND_PAGES")), (0, 18));
+    let is_bound = |network: u8| {
+        let told = explain(&lab, &format!("192.0.2.10 {} udp/7", pair(network, 7).0));
+        told["verdict"] != "unbound-address"
+    };
+    assert!(is_bound(1) && !is_bound(19));
+    for (_, private) in crowd(1) {
+        lab.daemon.tell(&["instance", "terminate", &private.to_string()]).unwrap();
+    }
+    assert!(!is_bound(1));
+    import(&lab, crowd(19));
+    assert_eq!((entries(&lab, "INBOUND_SPARSE"), entries(&lab, "INBOUND_PAGES")), (0, 18), "the page is used again");
+    assert!(is_bound(19) && !is_bound(1));
     lab.finish().unwrap();
 }
 

@@ -3,11 +3,14 @@
 
 use std::net::Ipv4Addr;
 
+use aya::maps::Array;
 use lab::lab::daemon::Settings;
 use lab::lab::server::{Server, udp_exchange};
 use lab::lab::{A, B, C, INTERNET, Lab, at};
+use nat_common::abi::AddressCounters;
 use serde_json::Value;
 
+use crate::explain::pinned;
 use crate::faults::views::agreed;
 
 /// Ledger and maps, to see that a refusal changed neither.
@@ -169,6 +172,10 @@ fn t77_a_full_map_refuses_cleanly_in_both_directions() {
 #[test]
 fn counters_count_ip_bytes_of_both_sides_and_start_at_zero() {
     let lab = Lab::serving().unwrap();
+    // What others have counted before stands in every slot.
+    let mut slots: Array<_, AddressCounters> = pinned(&lab, "COUNTERS");
+    let used = AddressCounters { packets_in: 9, bytes_in: 9, packets_out: 9, bytes_out: 9 };
+    (0..slots.len()).for_each(|slot| slots.set(slot, used, 0).unwrap());
     let (web, db) = (lab.instance("web", A).unwrap(), lab.instance("db", B).unwrap());
     let counters = |address: Ipv4Addr| {
         lab.daemon.map(&["counters", &address.to_string()]).unwrap()["addresses"][0]["traffic"].clone()

@@ -6,10 +6,15 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use aya::maps::{Array, PerCpuArray, PerCpuValues};
 use lab::lab::daemon::Settings;
 use lab::lab::server::{Server, udp_exchange};
 use lab::lab::{A, Lab, at};
+use nat_common::abi::{AddressCounters, VerdictCounter};
+use nat_common::verdict::Verdict;
 use serde_json::Value;
+
+use crate::explain::pinned;
 
 const PAGE: &str = "http://127.0.0.1:9464/metrics";
 
@@ -45,13 +50,19 @@ fn series<'a>(page: &'a str, name: &str) -> Option<&'a str> {
     page.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))
 }
 
-#[test]
-fn a_real_page_is_what_promtool_dashboard_and_alerts_expect() {
+/// A lab whose gateway shows its metrics.
+fn measured() -> Lab {
     let lab = Lab::new().unwrap();
     let config = lab.directory.join("eipgate.toml");
     fs::write(&config, "metrics_listen = \"127.0.0.1:9464\"\nmetrics_top = 5\n").unwrap();
     let more = vec!["--config".into(), config.display().to_string()];
     lab.daemon.start(Settings { more, ..Settings::default() }).unwrap();
+    lab
+}
+
+#[test]
+fn a_real_page_is_what_promtool_dashboard_and_alerts_expect() {
+    let lab = measured();
     let web = lab.instance("web", A).unwrap();
     let _echo = Server::udp_echo(&lab.a, 7).unwrap();
     udp_exchange(&lab.internet, at(web, 7), b"counted").unwrap();
@@ -95,6 +106,74 @@ fn a_real_page_is_what_promtool_dashboard_and_alerts_expect() {
     // Nothing else is there, and nobody outside reaches it.
     let refused = lab.gateway.output(&["curl", "-sS", "--fail", "http://127.0.0.1:9464/"], lab::lab::SOON).unwrap();
     assert_eq!(refused.code(), 22, "{refused}");
+    lab.finish().unwrap();
+}
+
+/// Packets and bytes of the only pair, inwards and outwards, and of the two verdicts.
+fn counted(lab: &Lab) -> [u64; 8] {
+    let pair = lab.daemon.map(&["show"]).unwrap()["pairs"][0]["traffic"].clone();
+    let rows = lab.daemon.map(&["counters"]).unwrap()["verdicts"].clone();
+    let row = |verdict: &str| rows.as_array().unwrap().iter().find(|row| row["verdict"] == verdict).unwrap().clone();
+    let (inbound, outbound) = (row("inbound"), row("outbound"));
+    let number = |value: &Value| value.as_u64().unwrap();
+    [
+        number(&pair["packets_in"]),
+        number(&pair["bytes_in"]),
+        number(&pair["packets_out"]),
+        number(&pair["bytes_out"]),
+        number(&inbound["packets"]),
+        number(&inbound["bytes"]),
+        number(&outbound["packets"]),
+        number(&outbound["bytes"]),
+    ]
+}
+
+/// Sets every counter that has counted anything for the only pair to the last number there is, on every CPU.
+fn fill_counters(lab: &Lab) {
+    let cpus = aya::util::nr_cpus().unwrap();
+    let mut counters: Array<_, AddressCounters> = pinned(lab, "COUNTERS");
+    let used = counters.iter().position(|found| found.unwrap().packets_in != 0).unwrap() as u32;
+    let of_a_cpu = counters.len() / cpus as u32;
+    let full = AddressCounters { packets_in: u64::MAX, bytes_in: u64::MAX, packets_out: u64::MAX, bytes_out: u64::MAX };
+    for cpu in 0..cpus as u32 {
+        counters.set(cpu * of_a_cpu + used % of_a_cpu, full, 0).unwrap();
+    }
+    let mut verdicts: PerCpuArray<_, VerdictCounter> = pinned(lab, "VERDICTS");
+    for verdict in [Verdict::Inbound, Verdict::Outbound] {
+        let full = VerdictCounter { packets: u64::MAX, bytes: u64::MAX };
+        verdicts.set(verdict as u32, PerCpuValues::try_from(vec![full; cpus]).unwrap(), 0).unwrap();
+    }
+}
+
+#[test]
+fn counters_go_round_after_the_last_number_and_no_packet_is_lost_from_a_difference() {
+    let lab = measured();
+    let web = lab.instance("web", A).unwrap();
+    let _echo = Server::udp_echo(&lab.a, 7).unwrap();
+    let exchange = || udp_exchange(&lab.internet, at(web, 7), b"counted").unwrap();
+    exchange();
+    lab.settle().unwrap();
+    fill_counters(&lab);
+    let before = counted(&lab);
+    // The readings go round too, because several CPUs have counted to the end.
+    assert_eq!(before, [(aya::util::nr_cpus().unwrap() as u64).wrapping_neg(); 8]);
+    let since = || {
+        let now = counted(&lab);
+        std::array::from_fn::<u64, 4, _>(|place| now[place].wrapping_sub(before[place]))
+    };
+    exchange();
+    assert_eq!(since(), [1, 35, 1, 35]);
+    let page = lab.gateway.tell(&["curl", "-sS", "--fail", PAGE]).unwrap();
+    approves(&["check", "metrics"], &page);
+    let name = format!("eipgate_address_packets_total{{address=\"{web}\",direction=\"in\"}}");
+    assert_eq!(series(&page, &name), Some(counted(&lab)[0].to_string().as_str()));
+
+    // What is carried while no daemon lives is counted once, whoever reads it and how often.
+    lab.daemon.kill().unwrap();
+    exchange();
+    assert_eq!([since(), since()], [[2, 70, 2, 70]; 2]);
+    lab.daemon.restart().unwrap();
+    assert_eq!(since(), [2, 70, 2, 70]);
     lab.finish().unwrap();
 }
 

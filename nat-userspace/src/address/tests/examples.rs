@@ -135,6 +135,9 @@ fn addresses_held_outside_a_shrunk_pool_stay_and_do_not_come_back() {
     let holder = Holder::Ordinary(instance_id("ins-1"));
     assert_eq!(shrunk.held_outside_pool().collect::<Vec<_>>(), [(address("8.8.8.0"), &holder)]);
     assert_eq!(shrunk.check_invariants(), Ok(()));
+    // It can be taken out of service as one of a pool can.
+    let fence = Command::FenceAddress { address: address("8.8.8.0"), reason: None };
+    assert!(shrunk.decide(fence, Time(0), Capacity::UNLIMITED).is_ok());
 
     let terminate = Command::TerminateInstance { account: account("alice"), instance: instance_id("ins-1") };
     perform(&mut shrunk, terminate, 1);
@@ -146,6 +149,31 @@ fn addresses_held_outside_a_shrunk_pool_stay_and_do_not_come_back() {
     // When the pool grows again, the time of release is still known.
     let grown = Ledger::restore(routed("8.8.8.0/24", Duration::from_secs(1)), shrunk.snapshot()).unwrap();
     assert_eq!(grown.cooling(Time(2)).collect::<Vec<_>>(), [(address("8.8.8.0"), Time(1001))]);
+}
+
+#[test]
+fn what_was_commanded_last_about_a_range_is_remembered_where_the_configuration_says_otherwise() {
+    use Standing::{Added, AddedDraining, Draining, Removed};
+    let mut ledger = Ledger::new(routed("8.8.8.0/30", Duration::ZERO));
+    let (configured, more): (Prefix, Prefix) = ("8.8.8.0/30".parse().unwrap(), "9.9.9.0/30".parse().unwrap());
+    let add = |prefix| {
+        let definition = PoolDefinition { prefix, kind: PoolKind::Routed };
+        Command::AddPool { definition, reserved: ReservedRanges::Refuse }
+    };
+    let drain = |prefix| Command::DrainPool { prefix };
+    let remove = |prefix| Command::RemovePool { prefix };
+    let mut after = |command| {
+        perform(&mut ledger, command, 0);
+        ledger.standings().collect::<Vec<_>>()
+    };
+    assert_eq!(after(add(more)), [(more, Added)]);
+    assert_eq!(after(drain(more)), [(more, AddedDraining)]);
+    assert_eq!(after(add(more)), [(more, Added)]);
+    assert_eq!(after(drain(configured)), [(configured, Draining), (more, Added)]);
+    assert_eq!(after(add(configured)), [(more, Added)]);
+    assert_eq!(after(remove(configured)), [(configured, Removed), (more, Added)]);
+    assert_eq!(after(add(configured)), [(configured, Added), (more, Added)]);
+    assert_eq!(after(remove(more)), [(configured, Added)]);
 }
 
 #[test]

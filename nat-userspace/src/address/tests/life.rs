@@ -165,6 +165,20 @@ fn what_is_prepaid() {
     perform(&mut renewed, renew("ins-9", DAY));
     perform(&mut renewed, start("ins-9"));
     assert!(renewed.association_of(&instance_id("ins-9")).is_some());
+    // Renewed late, it is paid for from then on; and a start assigns nothing to what has been given an EIP meanwhile.
+    let late = end.after(2 * DAY);
+    let mut given = ledger.clone();
+    given.apply(&given.decide(renew("ins-9", DAY), late, Capacity::UNLIMITED).unwrap());
+    assert_eq!(given.next_due(), Some(late.after(DAY)));
+    perform(&mut given, bind("eip-1", "ins-9"));
+    perform(&mut given, start("ins-9"));
+    assert_eq!(given.instance(&instance_id("ins-9")).unwrap().ordinary, None);
+    // What the recycle bin has taken an EIP from has an ordinary address when it is started again.
+    given.apply(&given.decide(Command::Expire, late.after(DAY), Capacity::UNLIMITED).unwrap());
+    assert_eq!(given.association_of(&instance_id("ins-9")), None);
+    perform(&mut given, renew("ins-9", DAY));
+    perform(&mut given, start("ins-9"));
+    assert!(given.instance(&instance_id("ins-9")).unwrap().ordinary.is_some());
     assert_eq!(ledger.next_due(), Some(end.after(7 * DAY)));
     assert_eq!(told(&mut ledger, end.after(7 * DAY)), 1);
     assert_eq!((ledger.instance(&instance_id("ins-9")), ledger.next_due()), (None, None));
@@ -186,7 +200,10 @@ fn terms_that_cannot_be() {
     ] {
         check(&refused(&ledger, command), RefusalKind::Invalid, "bandwidth-needed", sentence);
     }
+    perform(&mut ledger, modify("ins-1", Some(7), Some(ChargeType::BandwidthPostpaidByHour)));
     perform(&mut ledger, convert("eip-9", "ins-1"));
+    let EipTerms { bandwidth_mbps, charge_type, .. } = ledger.eip(&eip_id("eip-9")).unwrap().terms;
+    assert_eq!((bandwidth_mbps, charge_type), (7, ChargeType::BandwidthPostpaidByHour), "as it was agreed");
     perform(&mut ledger, modify("ins-1", Some(0), None));
     conflict(&ledger, convert("eip-8", "ins-1"), "no-ordinary-address", "instance ins-1 has no ordinary public IP");
 }
@@ -387,6 +404,12 @@ fn quotas() {
                     2026-11-21T00:00:00Z, or have the operator raise `reallocations_per_day`";
     check(&refused(&ledger, unbind("eip-1", Reallocate::ByPolicy)), exhausted, "day-limit-reached", sentence);
     perform(&mut ledger, unbind("eip-1", Reallocate::No));
+
+    // A change is a new address as well.
+    let granted = Policy { change_ordinary: Permission::Granted, ..Policy::default() };
+    let mut ledger = under(Policy { reallocations_per_day: Some(1), ..granted });
+    perform(&mut ledger, change("ins-1"));
+    check(&refused(&ledger, change("ins-1")), exhausted, "day-limit-reached", sentence);
 }
 
 #[test]

@@ -46,6 +46,17 @@ fn what_is_asked_for_together_is_counted_together() {
     let room = Capacity { pairs: 2, instances: 9 };
     let refused = ledger.decide(together(instances, None), Time(1), room).unwrap_err();
     assert_eq!(refused, Refusal::CapacityReached { what: Limit::Pairs, limit: 2 });
+    // So are those that have an address again by being started.
+    let mut off = ledger.clone();
+    let each = |of: fn(InstanceId) -> Command| together((1..=3).map(|number| of(new(number, 0).id)).collect(), None);
+    off.apply(
+        &decide(&off, together((1..=3).map(|number| Command::CreateInstance(new(number, 1))).collect(), None)).unwrap(),
+    );
+    let stop = |instance| Command::StopInstance { account: account("alice"), instance, mode: StopMode::StopCharging };
+    off.apply(&decide(&off, each(stop)).unwrap());
+    let start = each(|instance| Command::StartInstance { account: account("alice"), instance });
+    let refused = off.decide(start, Time(1), room).unwrap_err();
+    assert_eq!(refused, Refusal::CapacityReached { what: Limit::Pairs, limit: 2 });
     let twins = [new(1, 0), NewInstance { id: instance_id("ins-2"), ..new(1, 0) }];
     let refused = decide(&ledger, together(twins.map(Command::CreateInstance).to_vec(), None)).unwrap_err();
     assert_eq!(refused, Refusal::PrivateAddressTwice { private: address("10.0.0.1"), vpc: vpc("vpc-a") });

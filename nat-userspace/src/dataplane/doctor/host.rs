@@ -11,7 +11,7 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::super::limits;
 use super::super::pins::{self, Pins};
 use super::super::plan::Plan;
-use super::super::{guard, preflight, sys};
+use super::super::{counters, guard, preflight, sys};
 use super::Finding;
 
 /// Descriptors a daemon with all its maps, sockets and connections gets by with.
@@ -163,7 +163,7 @@ fn clock_standing(clock: sys::Clock) -> Finding {
 fn unfinished_checksums(pins: &Pins) -> Finding {
     let counted = pins.open::<PerCpuArray<_, VerdictCounter>>("VERDICTS").ok();
     let values = counted.and_then(|map| map.get(&(Verdict::UnfinishedChecksum as u32), 0).ok());
-    match values.map(|values| values.iter().map(|value| value.packets).sum::<u64>()) {
+    match values.map(|values| counters::sum(values.iter().map(|value| value.packets))) {
         None => Finding::unknown("checksum_offload", "nothing is attached that would have counted"),
         Some(0) => Finding::ok("checksum_offload", "no packet came with a checksum left to hardware"),
         Some(packets) => Finding::warning(

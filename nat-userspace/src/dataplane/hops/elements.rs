@@ -24,10 +24,7 @@ impl Elements {
     /// As many, all unused, in memory that no program reads.
     #[cfg(test)]
     pub fn in_memory(count: u32) -> Elements {
-        let words = count as usize * WORDS;
-        let memory = nix::sys::memfd::memfd_create(c"hops", nix::sys::memfd::MFdFlags::empty()).unwrap();
-        nix::unistd::ftruncate(&memory, (words * size_of::<u64>()) as i64).unwrap();
-        Elements(Words::map(std::os::fd::AsFd::as_fd(&memory), words, true).unwrap())
+        Elements(Words::in_memory(count as usize * WORDS))
     }
 
     /// What stands in one.

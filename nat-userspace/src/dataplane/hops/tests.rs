@@ -61,6 +61,29 @@ async fn what_is_heard_is_doubted_at_once_and_made_ready_by_no_older_knowledge()
     settle(&hops).await;
     let default = hops.lock().elements.read(DEFAULT_HOP);
     assert_eq!((default.state, &default.macs[..6]), (HOP_READY, &[2, 9, 9, 9, 9, 9][..]));
+    // So with the neighbour of an instance's next hop.
+    Arc::make_mut(&mut moved.neighbours).get_mut(&(RED, ROUTER)).unwrap().mac = Some([2, 8, 8, 8, 8, 8]);
+    doubter.hear(&moved);
+    assert_eq!(states(&hops, far), (HOP_READY, HOP_ASK));
+    settle(&hops).await;
+    let hop = hops.lock().elements.read(far);
+    assert_eq!((hop.state, &hop.macs[..6]), (HOP_READY, &[2, 8, 8, 8, 8, 8][..]));
+}
+
+#[tokio::test]
+async fn an_element_given_up_is_anothers_only_when_no_packet_can_be_reading_it() {
+    let network = Arc::new(Routing::new(&plan(), &topology(routes()), &Routing::default()));
+    // Room for the VPC's own element and one more.
+    let capacity = DEFAULT_HOP + 3;
+    let mut hops = Hops::over(Elements::in_memory(capacity), capacity, network);
+    let far = hops.towards(red(), FAR).unwrap();
+    hops.release(far);
+    let mut rested = hops.rested();
+    let own = hops.towards(red(), HOST).unwrap();
+    assert_ne!(own, far, "a packet on its way may still go by what stood there");
+    hops.begin_rest();
+    timeout(Duration::from_secs(20), rested.changed()).await.unwrap().unwrap();
+    assert_eq!(hops.towards(red(), HOST).unwrap(), far);
 }
 
 #[tokio::test]

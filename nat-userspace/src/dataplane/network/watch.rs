@@ -315,6 +315,8 @@ mod tests {
     use std::sync::Mutex;
 
     use futures_util::stream;
+    use netlink_packet_route::AddressFamily;
+    use netlink_packet_route::neighbour::{NeighbourAddress, NeighbourAttribute, NeighbourMessage};
     use netlink_packet_route::route::RouteMessage;
     use rtnetlink::packet_core::NetlinkHeader;
 
@@ -350,8 +352,7 @@ mod tests {
     #[tokio::test]
     async fn what_could_not_be_read_is_read_again() {
         let notice = RouteNetlinkMessage::NewRoute(RouteMessage::default());
-        let notice = NetlinkMessage::new(NetlinkHeader::default(), NetlinkPayload::InnerMessage(notice));
-        let notices = stream::iter([(notice, SocketAddr::new(0, 0))]).chain(stream::pending()).boxed();
+        let notices = notices_of(NetlinkPayload::InnerMessage(notice));
         let (readings, heard) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
         let (noted, told) = (Arc::clone(&readings), Arc::clone(&heard));
         let read = async move |stale: Stale, now: Topology| {
@@ -367,6 +368,43 @@ mod tests {
         assert_eq!(*heard.lock().unwrap(), [new]);
         let routes = Stale { routes: true, ..Stale::default() };
         assert_eq!(readings.lock().unwrap()[..3], [routes; 3], "what the notice was about, until it could be read");
+        follower.abort();
+    }
+
+    fn notices_of(payload: NetlinkPayload<RouteNetlinkMessage>) -> Notices {
+        let notice = NetlinkMessage::new(NetlinkHeader::default(), payload);
+        stream::iter([(notice, SocketAddr::new(0, 0))]).chain(stream::pending()).boxed()
+    }
+
+    #[tokio::test]
+    async fn a_neighbour_that_goes_is_gone_without_another_reading() {
+        let place: NextHop = (7, [10, 0, 0, 11].into());
+        let mut message = NeighbourMessage::default();
+        (message.header.family, message.header.ifindex) = (AddressFamily::Inet, place.0);
+        message.attributes.push(NeighbourAttribute::Destination(NeighbourAddress::Inet(place.1)));
+        let gone = NetlinkPayload::InnerMessage(RouteNetlinkMessage::DelNeighbour(message));
+        let read = async |_: Stale, now: Topology| Ok(now);
+        let (mut follower, mut watched) = follower(read, notices_of(gone), |_| {});
+        follower.now.neighbours = Arc::new([(place, neighbours::Neighbour::default())].into());
+        follower.publish.send_replace(follower.now.clone());
+        watched.topology.mark_unchanged();
+        let follower = tokio::spawn(follower.follow());
+        changed(&mut watched.topology).await.unwrap();
+        assert!(watched.topology.borrow().neighbours.is_empty());
+        follower.abort();
+    }
+
+    #[tokio::test]
+    async fn where_notices_were_lost_everything_is_read() {
+        let (tell, mut told) = mpsc::unbounded_channel();
+        let read = async move |stale: Stale, now: Topology| {
+            tell.send(stale).unwrap();
+            Ok(now)
+        };
+        let (follower, _watched) = follower(read, notices_of(NetlinkPayload::Overrun(Vec::new())), |_| {});
+        let follower = tokio::spawn(follower.follow());
+        let first = tokio::time::timeout(Duration::from_secs(20), told.recv()).await.unwrap().unwrap();
+        assert!(first.everything, "{first:?}");
         follower.abort();
     }
 

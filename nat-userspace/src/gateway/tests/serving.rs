@@ -88,6 +88,8 @@ async fn a_new_configuration_is_in_effect_as_far_as_it_can_be() {
     gateway.perform(Command::TerminateInstance { account: account(), instance }).unwrap();
     let now = gateway.now();
     assert_eq!(gateway.ledger.range_totals(now)[0].cooling, 1);
+    // It still does in a ledger that is read back because a flush has failed.
+    assert_eq!(gateway.restored(gateway.store.load().unwrap()).unwrap(), gateway.ledger);
 
     // What waited does not wait any more when it is taken back.
     *written.lock().unwrap() = in_effect;

@@ -39,6 +39,11 @@ fn a_backup_replaces_nothing_and_leaves_nothing_half_made() {
     assert!(nothing.ends_with("is the state directory right?"), "{nothing}");
     let state = directory.path().join(STATE);
     let good = fs::read(&state).unwrap();
+    // Damage that can be read all the same is found in the copy.
+    let dangling = "PRAGMA foreign_keys = OFF; UPDATE eips SET bound_to = 'ins-9'";
+    Connection::open(&state).unwrap().execute_batch(dangling).unwrap();
+    let damaged = backup(directory.path(), &copy).unwrap_err().to_string();
+    assert!(damaged.contains("a row of eips names one of instances that is not there"), "{damaged}");
     fs::write(&state, &good[..good.len() / 2]).unwrap();
     assert!(backup(directory.path(), &copy).is_err());
     assert_eq!(fs::read_dir(elsewhere.path()).unwrap().count(), 0);
