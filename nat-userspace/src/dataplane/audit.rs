@@ -79,8 +79,7 @@ impl Found {
             ));
         }
         let instances = self.differing.len();
-        (instances > 0)
-            .then(|| format!("at least {instances} of the instances are bound to something else in both directions"))
+        (instances > 0).then(|| format!("instances are bound otherwise than was decided, {instances} at least"))
     }
 }
 
