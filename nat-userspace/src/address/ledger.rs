@@ -307,8 +307,8 @@ impl Ledger {
 
     /// Has addresses that were released after `now` rest from now on: what was released under a clock that ran ahead, and
     /// has been set right since, does not rest until that time comes.
-    pub fn release_by(&mut self, now: Time) {
-        self.stock.release_by(now);
+    pub fn nothing_released_after(&mut self, now: Time) {
+        self.stock.nothing_released_after(now);
     }
 
     /// Makes released addresses rest for so long from now on, those that rest already included.

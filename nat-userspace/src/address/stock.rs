@@ -125,7 +125,7 @@ impl Stock {
     }
 
     /// What was released after `now` was released now.
-    pub(super) fn release_by(&mut self, now: Time) {
+    pub(super) fn nothing_released_after(&mut self, now: Time) {
         for (address, at) in self.released.iter_mut().filter(|(_, at)| **at > now) {
             if self.queue.remove(&(*at, *address)) {
                 self.queue.insert((now, *address));

@@ -130,7 +130,7 @@ impl<P: PacketPath> Gateway<P> {
             Ok(ledger) => {
                 self.ledger = ledger;
                 let now = self.outside.now();
-                self.ledger.release_by(now);
+                self.ledger.nothing_released_after(now);
             }
             Err(failure) => {
                 error!("what is stored cannot be read back: {failure:#}");

@@ -100,7 +100,7 @@ impl Opened {
         let since = outside.now();
         let building = tokio::task::spawn_blocking(move || {
             let mut ledger = self.content.into_ledger().with_policy(policy);
-            ledger.release_by(since);
+            ledger.nothing_released_after(since);
             ledger
         });
         debug!(hosts = hosts.len(), "the packet path is there and the hosts are known");

@@ -144,13 +144,22 @@ async fn an_empty_name_is_none_and_one_that_is_not_said_stays() {
     assert_eq!(served.total("DescribeAddresses", filter("address-name", "door")).await, 0);
 }
 
+/// The tags of what belongs to a team.
+fn team() -> Value {
+    json!([{ "Key": "team", "Value": "net" }])
+}
+
+async fn tagged_instance(served: &Served) -> Value {
+    let mut asked = run(1);
+    asked["TagSpecification"] = json!([{ "ResourceType": "instance", "Tags": team() }]);
+    served.does("RunInstances", asked).await["InstanceIdSet"][0].clone()
+}
+
 #[tokio::test]
 async fn filters_find_what_the_rows_say() {
     let served = Served::new().await;
-    let tags = json!([{ "Key": "team", "Value": "net" }]);
-    let mut asked = run(1);
-    asked["TagSpecification"] = json!([{ "ResourceType": "instance", "Tags": tags }]);
-    let web = served.does("RunInstances", asked).await["InstanceIdSet"][0].clone();
+    let tags = team();
+    let web = tagged_instance(&served).await;
     served.run().await;
     let made = served.does("AllocateAddresses", json!({ "Tags": tags })).await;
     let eip = text(&made["AddressSet"][0]);
@@ -271,11 +280,8 @@ async fn what_cannot_be_used_is_told_and_so_is_how_much_of_the_day_is_used() {
 #[tokio::test]
 async fn what_is_told_on_the_way_is_told_of_ones_own_only() {
     let served = Served::new().await;
-    let tags = json!([{ "Key": "team", "Value": "net" }]);
-    let mut asked = run(1);
-    asked["TagSpecification"] = json!([{ "ResourceType": "instance", "Tags": tags }]);
-    let web = served.does("RunInstances", asked).await["InstanceIdSet"][0].clone();
-    let eip = served.does("AllocateAddresses", json!({ "Tags": tags })).await["AddressSet"][0].clone();
+    let web = tagged_instance(&served).await;
+    let eip = served.does("AllocateAddresses", json!({ "Tags": team() })).await["AddressSet"][0].clone();
     for (action, params, own) in [
         ("DescribeUsedIpAddress", json!({ "IpAddresses": ["10.0.0.1"] }), 1),
         ("DescribeResourceTagsByResourceIds", json!({ "ResourceIds": [web, eip] }), 2),
