@@ -74,11 +74,13 @@ fn a_map_that_somebody_else_changed_is_put_right_within_its_interval() {
 fn maps_that_somebody_else_changed_alike_in_both_directions_are_put_right_within_their_interval() {
     let lab = Lab::serving().unwrap();
     let [web, db, mail] = [("web", A), ("db", B), ("mail", C)].map(|(name, host)| lab.instance(name, host).unwrap());
-    lab.instance("untouched", [10, 0, 0, 77].into()).unwrap();
+    for last in [77, 78] {
+        lab.instance(&format!("untouched-{last}"), [10, 0, 0, last].into()).unwrap();
+    }
     // Some of what stands was written in a start, and some since.
     lab.daemon.terminate().unwrap();
     lab.daemon.restart().unwrap();
-    lab.instance("later", [10, 0, 0, 78].into()).unwrap();
+    lab.instance("later", [10, 0, 0, 79].into()).unwrap();
     let before = agreed(&lab);
     let map = |name: &str| lab.daemon.maps().join(format!("v{ABI_VERSION}/{name}")).display().to_string();
     let (inbound, outbound) = (map("INBOUND_SPARSE"), map("OUTBOUND_SPARSE"));
